@@ -1,0 +1,233 @@
+"""lnas: neural architecture search that prunes its way to a lottery ticket.
+
+The table of contents: every public name, and the module where it is defined.  A name is imported when it is first used,
+so that `import lnas` costs nothing: torch is not imported until something needs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Alpha",
+    "Augmentation",
+    "Batch",
+    "CellNetwork",
+    "CellSpace",
+    "ChoiceSpace",
+    "ConfigError",
+    "Darts",
+    "DataError",
+    "Dataset",
+    "EpochDone",
+    "Finished",
+    "Gates",
+    "Gene",
+    "Genotype",
+    "GenotypeError",
+    "Host",
+    "Importance",
+    "Iterative",
+    "Learner",
+    "LnasError",
+    "Loss",
+    "MaskTarget",
+    "Metrics",
+    "MixedOp",
+    "Never",
+    "NumericalError",
+    "Observer",
+    "OneShot",
+    "Paths",
+    "Pictures",
+    "Pipeline",
+    "PluginError",
+    "Pool",
+    "Predict",
+    "Progress",
+    "Pruned",
+    "Pruning",
+    "PruningSchedule",
+    "RandomSearch",
+    "Register",
+    "Resumed",
+    "Retrain",
+    "Rounds",
+    "RunError",
+    "RunInUseError",
+    "Search",
+    "SearchSpace",
+    "SearchStrategy",
+    "Sparsity",
+    "SparsityError",
+    "Stage",
+    "StageStarted",
+    "State",
+    "StepDone",
+    "Task",
+    "Tensors",
+    "Theta",
+    "Ticket",
+    "UnknownNameError",
+    "WeightTraining",
+    "cross_entropy",
+    "digits",
+    "drop_parameters",
+    "hookimpl",
+    "load_model",
+    "load_optimizer_state",
+    "lottery_control",
+    "lottery_ticket",
+    "magnitude",
+    "mask_moments",
+    "optimizer_state",
+    "pipeline",
+    "probability",
+    "prune",
+    "random",
+    "relax",
+    "seeded",
+    "sparsity_of",
+    "stream",
+]
+
+_MODULE_OF = {
+    "Alpha": "lnas.builtin.targets",
+    "Augmentation": "lnas.builtin.augmentation",
+    "Batch": "lnas.core.types",
+    "CellNetwork": "lnas.builtin.network",
+    "CellSpace": "lnas.builtin.cells",
+    "ChoiceSpace": "lnas.builtin.choices",
+    "ConfigError": "lnas.core.errors",
+    "Darts": "lnas.builtin.darts",
+    "DataError": "lnas.core.errors",
+    "Dataset": "lnas.core.data",
+    "EpochDone": "lnas.host.events",
+    "Finished": "lnas.host.events",
+    "Gates": "lnas.core.space",
+    "Gene": "lnas.core.genotype",
+    "Genotype": "lnas.core.genotype",
+    "GenotypeError": "lnas.core.errors",
+    "Host": "lnas.host.plugins",
+    "Importance": "lnas.core.mask",
+    "Iterative": "lnas.builtin.schedules",
+    "Learner": "lnas.core.learner",
+    "LnasError": "lnas.core.errors",
+    "Loss": "lnas.core.types",
+    "MaskTarget": "lnas.core.mask",
+    "Metrics": "lnas.core.types",
+    "MixedOp": "lnas.builtin.choices",
+    "Never": "lnas.builtin.schedules",
+    "NumericalError": "lnas.core.errors",
+    "Observer": "lnas.host.events",
+    "OneShot": "lnas.builtin.schedules",
+    "Paths": "lnas.core.space",
+    "Pictures": "lnas.builtin.pictures",
+    "Pipeline": "lnas.core.pipeline",
+    "PluginError": "lnas.core.errors",
+    "Pool": "lnas.core.mask",
+    "Predict": "lnas.core.types",
+    "Progress": "lnas.core.pipeline",
+    "Pruned": "lnas.host.events",
+    "Pruning": "lnas.core.pipeline",
+    "PruningSchedule": "lnas.core.schedule",
+    "RandomSearch": "lnas.builtin.random_search",
+    "Register": "lnas.host.hookspecs",
+    "Resumed": "lnas.host.events",
+    "Retrain": "lnas.core.pipeline",
+    "Rounds": "lnas.core.pipeline",
+    "RunError": "lnas.core.errors",
+    "RunInUseError": "lnas.core.errors",
+    "Search": "lnas.core.pipeline",
+    "SearchSpace": "lnas.core.space",
+    "SearchStrategy": "lnas.core.learner",
+    "Sparsity": "lnas.core.pipeline",
+    "SparsityError": "lnas.core.errors",
+    "Stage": "lnas.core.pipeline",
+    "StageStarted": "lnas.host.events",
+    "State": "lnas.core.types",
+    "StepDone": "lnas.host.events",
+    "Task": "lnas.core.types",
+    "Tensors": "lnas.core.mask",
+    "Theta": "lnas.builtin.targets",
+    "Ticket": "lnas.core.pipeline",
+    "UnknownNameError": "lnas.core.errors",
+    "WeightTraining": "lnas.builtin.weights",
+    "cross_entropy": "lnas.builtin.classification",
+    "digits": "lnas.builtin.datasets",
+    "drop_parameters": "lnas.core.optimizers",
+    "hookimpl": "lnas.host.hookspecs",
+    "load_model": "lnas.host.models",
+    "load_optimizer_state": "lnas.core.optimizers",
+    "lottery_control": "lnas.builtin.tickets",
+    "lottery_ticket": "lnas.builtin.tickets",
+    "magnitude": "lnas.builtin.importances",
+    "mask_moments": "lnas.core.optimizers",
+    "optimizer_state": "lnas.core.optimizers",
+    "pipeline": "lnas.host.assemble",
+    "probability": "lnas.builtin.importances",
+    "prune": "lnas.core.mask",
+    "random": "lnas.builtin.importances",
+    "relax": "lnas.core.space",
+    "seeded": "lnas.core.random",
+    "sparsity_of": "lnas.core.mask",
+    "stream": "lnas.core.random",
+}
+
+if TYPE_CHECKING:
+    from lnas import cost as cost
+    from lnas.builtin.augmentation import Augmentation
+    from lnas.builtin.cells import CellSpace
+    from lnas.builtin.choices import ChoiceSpace, MixedOp
+    from lnas.builtin.classification import cross_entropy
+    from lnas.builtin.darts import Darts
+    from lnas.builtin.datasets import digits
+    from lnas.builtin.importances import magnitude, probability, random
+    from lnas.builtin.network import CellNetwork
+    from lnas.builtin.pictures import Pictures
+    from lnas.builtin.random_search import RandomSearch
+    from lnas.builtin.schedules import Iterative, Never, OneShot
+    from lnas.builtin.targets import Alpha, Theta
+    from lnas.builtin.tickets import lottery_control, lottery_ticket
+    from lnas.builtin.weights import WeightTraining
+    from lnas.core.data import Dataset
+    from lnas.core.errors import (
+        ConfigError,
+        DataError,
+        GenotypeError,
+        LnasError,
+        NumericalError,
+        PluginError,
+        RunError,
+        RunInUseError,
+        SparsityError,
+        UnknownNameError,
+    )
+    from lnas.core.genotype import Gene, Genotype
+    from lnas.core.learner import Learner, SearchStrategy
+    from lnas.core.mask import Importance, MaskTarget, Pool, Tensors, prune, sparsity_of
+    from lnas.core.optimizers import drop_parameters, load_optimizer_state, mask_moments, optimizer_state
+    from lnas.core.pipeline import Pipeline, Progress, Pruning, Retrain, Rounds, Search, Sparsity, Stage, Ticket
+    from lnas.core.random import seeded, stream
+    from lnas.core.schedule import PruningSchedule
+    from lnas.core.space import Gates, Paths, SearchSpace, relax
+    from lnas.core.types import Batch, Loss, Metrics, Predict, State, Task
+    from lnas.host.assemble import pipeline
+    from lnas.host.events import EpochDone, Finished, Observer, Pruned, Resumed, StageStarted, StepDone
+    from lnas.host.hookspecs import Register, hookimpl
+    from lnas.host.models import load_model
+    from lnas.host.plugins import Host
+
+
+def __getattr__(name: str) -> object:
+    if name == "cost":  # a public module: `lnas.cost.multiply_adds`
+        return import_module("lnas.cost")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'lnas' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__", "cost"]

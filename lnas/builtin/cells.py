@@ -1,0 +1,189 @@
+"""CellSpace: the supernet of DARTS cells, with two inputs, intermediate nodes and a mixed operation on every edge."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lnas.builtin.discretize import genes, required, resolved
+from lnas.builtin.mixed import MixedOperation
+from lnas.builtin.network import (
+    INPUTS,
+    KINDS,
+    STEM,
+    CellNetwork,
+    all_nodes,
+    check_pictures,
+    check_sizes,
+    genotype_edges,
+    plan,
+    preprocess,
+)
+from lnas.builtin.operations import CANDIDATES, NONE, operation
+from lnas.core.errors import ConfigError, GenotypeError
+from lnas.core.genotype import Genotype
+from lnas.core.space import Gates, Paths, SearchSpace
+from lnas.core.types import Task
+
+
+class MixedCell(nn.Module):
+    """One cell of the supernet."""
+
+    def __init__(
+        self,
+        edges: Sequence[tuple[int, int]],
+        operations: Sequence[str],
+        channels: int,
+        inputs: tuple[nn.Module, nn.Module],
+        reduces: bool,
+    ) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleList(inputs)
+        self.sources = tuple(edges)
+        self.reduces = reduces
+        self.edges = nn.ModuleList(
+            MixedOperation(
+                {
+                    name: operation(name, channels, stride=2 if reduces and source < INPUTS else 1, affine=False)
+                    for name in operations
+                }
+            )
+            for source, _ in edges
+        )
+
+    def forward(self, before: Tensor, last: Tensor, gates: Tensor, paths: Sequence[Sequence[bool]]) -> Tensor:
+        """(B, *, H, W) twice -> (B, nodes · channels, H', W'); a node without an open path is 0."""
+        states = [prepare(x) for prepare, x in zip(self.inputs, (before, last), strict=True)]
+        nodes: dict[int, Tensor] = {}
+        for index, ((source, node), edge) in enumerate(zip(self.sources, self.edges, strict=True)):
+            if node not in nodes and node > INPUTS:
+                states.append(nodes[node - 1])
+            term = edge(states[source], gates[index], paths[index])
+            if node not in nodes:
+                nodes[node] = self._zeros(states[0]) if term is None else term
+            elif term is not None:
+                nodes[node] = nodes[node] + term
+        return torch.cat(list(nodes.values()), 1)
+
+    def release(self, alive: Sequence[Sequence[bool]]) -> None:
+        """Delete the modules of dead paths."""
+        for edge, row in zip(self.edges, alive, strict=True):
+            assert isinstance(edge, MixedOperation)
+            edge.release(row)
+
+    def _zeros(self, x: Tensor) -> Tensor:
+        stride = 2 if self.reduces else 1
+        return torch.zeros_like(x[:, :, ::stride, ::stride])
+
+
+class CellSpace(SearchSpace):
+    """The supernet of stacked cells whose edges hold all candidate operations (DARTS, Liu et al. 2019).
+
+    Groups are "normal" and "reduce": all cells of a kind share their gates.  Parameters of a dead path are deleted.
+
+    Raises:
+        ConfigError: where a size is below 1, an operation does not exist, or the policy does not.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        channels: Annotated[int, "C of the supernet's first cell"] = 16,
+        layers: Annotated[int, "cells of the supernet"] = 8,
+        nodes: Annotated[int, "intermediate nodes of a cell"] = 4,
+        operations: Annotated[tuple[str, ...], "candidate operations, in the order of alpha's columns"] = CANDIDATES,
+        network_channels: Annotated[int, "C of the derived network's first cell"] = 36,
+        network_layers: Annotated[int, "cells of the derived network"] = 20,
+        policy: Annotated[
+            Literal["auto", "argmax", "survivors", "gated"],
+            "what is derived: argmax (DARTS), survivors (every live path), gated (survivors weighted by softmax(alpha)), "
+            "auto (survivors where a path has died, else argmax)",
+        ] = "auto",
+        auxiliary: Annotated[bool, "auxiliary head on the derived network"] = False,
+        drop_path: Annotated[float, "drop path probability of the derived network, in [0, 1)"] = 0.0,
+    ) -> None:
+        super().__init__()
+        check_pictures(task)
+        check_sizes(
+            channels=channels, layers=layers, nodes=nodes, network_channels=network_channels, network_layers=network_layers
+        )
+        if not 0 <= drop_path < 1:
+            raise ConfigError(f"drop_path must be in [0, 1), not {drop_path!r}")
+        if len(set(operations)) != len(operations) or not set(operations) - {NONE}:
+            raise ConfigError(f"operations must be distinct and compute something, not {'+'.join(operations) or 'nothing'}")
+        self.task = task
+        self.nodes = nodes
+        self.policy = policy
+        self.network = {
+            "channels": network_channels,
+            "layers": network_layers,
+            "auxiliary": auxiliary,
+            "drop_path": drop_path,
+        }
+        edges = genotype_edges(nodes)
+        self.edges = dict.fromkeys(KINDS, edges)
+        self.operations = dict.fromkeys(KINDS, tuple(operations))
+        self.alive = {kind: torch.ones(len(edges), len(operations), dtype=torch.bool) for kind in KINDS}
+        resolved(policy, self.alive)
+        self.stem = nn.Sequential(
+            nn.Conv2d(task.shape[0], STEM * channels, 3, padding=1, bias=False), nn.BatchNorm2d(STEM * channels)
+        )
+        self.kinds = [kind for kind, _ in plan(layers, channels)]
+        self.cells = nn.ModuleList()
+        before, last, halve = STEM * channels, STEM * channels, False
+        for kind, width in plan(layers, channels):
+            inputs = (preprocess(before, width, halve=halve, affine=False), preprocess(last, width, halve=False, affine=False))
+            reduces = kind == "reduce"
+            self.cells.append(MixedCell(edges, operations, width, inputs, reduces))
+            before, last, halve = last, nodes * width, reduces
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(last, task.classes)
+
+    def forward(self, x: Tensor, gates: Gates, paths: Paths | None = None) -> Tensor:
+        """(B, channels, H, W) -> logits (B, classes)."""
+        opened = {kind: rows.tolist() for kind, rows in (self.alive if paths is None else paths).items()}
+        before = last = self.stem(x)
+        for kind, cell in zip(self.kinds, self.cells, strict=True):
+            before, last = last, cell(before, last, gates[kind], opened[kind])
+        logits: Tensor = self.classifier(self.pool(last).flatten(1))
+        return logits
+
+    def required(self, scores: Gates, per: Literal["node", "edge"] = "node") -> Paths:
+        """The best live path that computes something, of every node or of every edge."""
+        return {kind: required(scores[kind], self.alive[kind], self.edges[kind], self.operations[kind], per) for kind in KINDS}
+
+    def discretize(self, scores: Gates, policy: str | None = None) -> Genotype:
+        """DARTS' two strongest inputs per node, or the surviving paths; see `policy`."""
+        chosen = resolved(policy or self.policy, self.alive)
+        groups = {
+            kind: genes(scores[kind], self.alive[kind], self.edges[kind], self.operations[kind], policy=chosen, inputs=INPUTS)
+            for kind in KINDS
+        }
+        return Genotype(groups, all_nodes(self.nodes))
+
+    def paths(self, genotype: Genotype) -> Paths:
+        """The paths that `genotype` keeps.
+
+        Raises:
+            GenotypeError: where a gene is no path of this space.
+        """
+        kept = {kind: torch.zeros_like(alive) for kind, alive in self.alive.items()}
+        for kind, members in genotype.groups.items():
+            for gene in members:
+                edge = (gene.source, gene.node)
+                if kind not in kept or edge not in self.edges[kind] or gene.operation not in self.operations[kind]:
+                    raise GenotypeError(f"{kind} cell: {gene.operation} from {edge[0]} to {edge[1]} is no path of this space")
+                kept[kind][self.edges[kind].index(edge), self.operations[kind].index(gene.operation)] = True
+        return kept
+
+    def derive(self, genotype: Genotype) -> CellNetwork:
+        """The derived network, freshly initialised from torch's global generator."""
+        return CellNetwork(genotype, self.task, **self.network)  # type: ignore[arg-type]
+
+    def release(self) -> None:
+        """Delete the modules of dead paths."""
+        for kind, cell in zip(self.kinds, self.cells, strict=True):
+            assert isinstance(cell, MixedCell)
+            cell.release(self.alive[kind].tolist())

@@ -1,0 +1,31 @@
+"""What is least important: functions from tensors to scores, the lowest pruned first."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from lnas.core.mask import Tensors
+from lnas.core.random import stream
+from lnas.core.space import relax
+
+
+def magnitude(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) -> Tensors:
+    """|x| (Han et al. 2015; Algorithms 1 to 3: "smallest magnitude")."""
+    return {name: tensor.detach().abs() for name, tensor in tensors.items()}
+
+
+def probability(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) -> Tensors:
+    """The softmax over the live entries of each row: a path's share of its edge.
+
+    The reading of "lowest magnitude alpha": |alpha| would keep strongly rejected paths, whose alpha is very negative.
+    """
+    return {name: relax(tensor.detach(), masks[name]) for name, tensor in tensors.items()}
+
+
+def random(
+    tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor], *, seed: Annotated[int, "root seed of the scores"] = 0
+) -> Tensors:
+    """Uniform scores that depend on the seed, the name and the shape alone, so that rounds are nested: a control."""
+    return {name: torch.rand(tensor.shape, generator=stream(seed, f"random/{name}")) for name, tensor in tensors.items()}

@@ -1,0 +1,196 @@
+"""CellNetwork: the network that a genotype of cells describes (the derived network, DARTS' evaluation network)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import stochastic_depth
+
+from lnas.builtin.operations import OPERATIONS, FactorizedReduce, ReluConvNorm, operation
+from lnas.core.errors import ConfigError, GenotypeError, UnknownNameError
+from lnas.core.genotype import Gene, Genotype
+from lnas.core.types import Task
+
+KINDS = ("normal", "reduce")
+INPUTS = 2
+"""Every cell reads the outputs of the two cells before it: nodes 0 and 1."""
+STEM = 3
+"""The stem has this many times the channels of the first cell."""
+
+
+def plan(layers: int, channels: int) -> list[tuple[str, int]]:
+    """(kind, channels) of each cell: reduction cells at 1/3 and 2/3 of the depth double the channels."""
+    cells, width = [], channels
+    for layer in range(layers):
+        reduces = layer in (layers // 3, 2 * layers // 3)
+        width *= 2 if reduces else 1
+        cells.append((KINDS[reduces], width))
+    return cells
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise a `ConfigError` that names the first of the given sizes below 1."""
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def check_pictures(task: Task) -> None:
+    """Raise a `ConfigError` where the inputs are no pictures."""
+    if len(task.shape) != 3 or min(task.shape) < 1 or task.classes < 1:
+        raise ConfigError(f"cells need pictures of shape (channels, height, width) and a class, not {task}")
+
+
+def check_cells(genotype: Genotype) -> None:
+    """Check that a genotype describes a normal and a reduction cell that can be built.
+
+    Raises:
+        GenotypeError: naming the cell, and the node or operation.
+    """
+    for kind in KINDS:
+        if not genotype.groups.get(kind):
+            raise GenotypeError(f"the genotype has no {kind!r} cell; a cell network needs {' and '.join(KINDS)}")
+        genes = genotype.groups[kind]
+        nodes = {gene.node for gene in genes}
+        for gene in genes:
+            if gene.operation not in OPERATIONS:
+                raise GenotypeError(f"{kind} cell: {UnknownNameError('operation', gene.operation, OPERATIONS)}")
+            if gene.node < INPUTS:
+                raise GenotypeError(f"{kind} cell: {gene.operation} ends at node {gene.node}, an input of the cell")
+            if gene.source >= INPUTS and gene.source not in nodes:
+                raise GenotypeError(f"{kind} cell: {gene.operation} starts at node {gene.source}, which has no input")
+        outputs = genotype.outputs.get(kind, ())
+        if not outputs:
+            raise GenotypeError(f"{kind} cell: no node is part of the output")
+        for node in outputs:
+            if node not in nodes:
+                raise GenotypeError(f"{kind} cell: output node {node} has no input")
+    unknown = set(genotype.groups) - set(KINDS)
+    if unknown:
+        raise GenotypeError(f"unknown cells {sorted(unknown)}; a cell network has {' and '.join(KINDS)}")
+
+
+def preprocess(inputs: int, outputs: int, *, halve: bool, affine: bool) -> nn.Module:
+    """Bring a cell's input to its channels, and to half the resolution where the cell between was a reduction."""
+    return FactorizedReduce(inputs, outputs, affine=affine) if halve else ReluConvNorm(inputs, outputs, affine=affine)
+
+
+class Cell(nn.Module):
+    """One cell of a derived network: (B, *, H, W) twice -> (B, outputs · channels, H', W')."""
+
+    def __init__(
+        self, genes: Sequence[Gene], outputs: Sequence[int], *, channels: int, inputs: tuple[nn.Module, nn.Module], reduces: bool
+    ) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleList(inputs)
+        self.genes = tuple(sorted(genes, key=lambda gene: gene.node))  # sources come before nodes; stable within a node
+        self.outputs = tuple(outputs)
+        self.operations = nn.ModuleList(
+            operation(gene.operation, channels, stride=2 if reduces and gene.source < INPUTS else 1) for gene in self.genes
+        )
+
+    def forward(self, before: Tensor, last: Tensor, drop_path: float) -> Tensor:
+        """Each node is the sum of its genes (Eq. 3); the output concatenates `outputs`."""
+        states: dict[int, Tensor] = {
+            node: prepare(x) for node, prepare, x in zip((0, 1), self.inputs, (before, last), strict=True)
+        }
+        for gene, apply in zip(self.genes, self.operations, strict=True):
+            term = apply(states[gene.source])
+            if drop_path and not isinstance(apply, nn.Identity):
+                term = stochastic_depth(term, drop_path, "row", self.training)
+            if gene.weight != 1.0:
+                term = gene.weight * term
+            states[gene.node] = states[gene.node] + term if gene.node in states else term
+        return torch.cat([states[node] for node in self.outputs], 1)
+
+
+class AuxiliaryHead(nn.Sequential):
+    """A second classifier on the features after the second reduction (Szegedy et al. 2015; sizes of DARTS for CIFAR)."""
+
+    def __init__(self, channels: int, classes: int, side: int) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.AvgPool2d(5, stride=3) if side == 8 else nn.AdaptiveAvgPool2d(2),  # 8x8 is the published size
+            nn.Conv2d(channels, 128, 1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+            nn.Conv2d(128, 768, 2, bias=False),
+            nn.BatchNorm2d(768),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(768, classes),
+        )
+
+
+class CellNetwork(nn.Module):
+    """The network of `layers` cells that a genotype describes.
+
+    Args:
+        genotype: with the groups "normal" and "reduce".
+        task: pictures (channels, height, width) and classes.
+        channels: C of the first cell; doubled by each of the two reduction cells.
+        layers: cells in all.
+        auxiliary: add the auxiliary head, which answers in training mode only.
+        drop_path: probability of leaving out the output of an operation for a sample, in [0, 1) (Larsson et al. 2017).
+
+    Raises:
+        GenotypeError: where a cell cannot be built.
+        ConfigError: where a size is below 1.
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        task: Task,
+        *,
+        channels: int = 36,
+        layers: int = 20,
+        auxiliary: bool = False,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_pictures(task)
+        check_sizes(channels=channels, layers=layers)
+        check_cells(genotype)
+        if not 0 <= drop_path < 1:
+            raise ConfigError(f"drop_path must be in [0, 1), not {drop_path!r}")
+        self.task = task
+        self.drop_path = drop_path
+        pictures, height, _ = task.shape
+        self.stem = nn.Sequential(nn.Conv2d(pictures, STEM * channels, 3, padding=1, bias=False), nn.BatchNorm2d(STEM * channels))
+        self.cells = nn.ModuleList()
+        self.auxiliary: AuxiliaryHead | None = None
+        self.auxiliary_at = 2 * layers // 3
+        before, last, halve, side = STEM * channels, STEM * channels, False, height
+        for layer, (kind, width) in enumerate(plan(layers, channels)):
+            inputs = (preprocess(before, width, halve=halve, affine=True), preprocess(last, width, halve=False, affine=True))
+            reduces = kind == "reduce"
+            outputs = genotype.outputs[kind]
+            self.cells.append(Cell(genotype.groups[kind], outputs, channels=width, inputs=inputs, reduces=reduces))
+            before, last, halve = last, len(outputs) * width, reduces
+            side = (side + 1) // 2 if reduces else side
+            if auxiliary and layer == self.auxiliary_at:
+                self.auxiliary = AuxiliaryHead(last, task.classes, side)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(last, task.classes)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """(B, channels, H, W) -> logits (B, classes); with the auxiliary head in training mode, (logits, auxiliary logits)."""
+        before = last = self.stem(x)
+        auxiliary: Tensor | None = None
+        for layer, cell in enumerate(self.cells):
+            before, last = last, cell(before, last, self.drop_path)
+            if self.training and self.auxiliary is not None and layer == self.auxiliary_at:
+                auxiliary = self.auxiliary(last)
+        logits: Tensor = self.classifier(self.pool(last).flatten(1))
+        return logits if auxiliary is None else (logits, auxiliary)
+
+
+def genotype_edges(nodes: int) -> tuple[tuple[int, int], ...]:
+    """(source, node) of every edge of a cell with `nodes` intermediate nodes, node by node."""
+    return tuple((source, INPUTS + i) for i in range(nodes) for source in range(INPUTS + i))
+
+
+def all_nodes(nodes: int) -> Mapping[str, tuple[int, ...]]:
+    """Outputs of a searched cell: all its intermediate nodes, for each kind."""
+    return {kind: tuple(range(INPUTS, INPUTS + nodes)) for kind in KINDS}

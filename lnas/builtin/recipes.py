@@ -1,0 +1,56 @@
+"""The paper's algorithms.  Hold them beside Algorithms 1 to 3: a line here is a loop there.
+
+`strategy` does the two lines inside the search loop (the alpha step and the theta step); `fit` makes the learner that does
+the theta steps of retraining; `alpha` and `theta` are the prune rounds; `search` and `train` are steps in all.
+Departures from the printed algorithms are listed in docs/paper-to-code.md.
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from lnas.builtin.importances import magnitude
+from lnas.builtin.schedules import Never
+from lnas.builtin.targets import Alpha, Theta
+from lnas.core.learner import Learner, SearchStrategy
+from lnas.core.pipeline import Pipeline, Pruning, Retrain, Search
+
+Fit = Callable[[nn.Module, int], Learner]
+"""`fit(network, horizon)`: the learner of a derived network; see `Retrain`."""
+
+KEEP_ALPHA = Pruning(Alpha, Never(), magnitude)
+KEEP_THETA = Pruning(Theta.of, Never(), magnitude)
+
+
+def baseline(strategy: SearchStrategy, fit: Fit, *, search: int, train: int, seed: int = 0) -> Pipeline:
+    """DARTS and a standard training loop: nothing is pruned."""
+    return Pipeline(
+        Search(strategy, KEEP_ALPHA, search),
+        Retrain(strategy.space.derive, fit, KEEP_THETA, train, seed),
+    )
+
+
+def variant1(strategy: SearchStrategy, fit: Fit, *, theta: Pruning, search: int, train: int, seed: int = 0) -> Pipeline:
+    """Algorithm 1: search, then prune theta while retraining."""
+    return Pipeline(
+        Search(strategy, KEEP_ALPHA, search),  # while not converged: 1. alpha step, 2. theta step
+        Retrain(strategy.space.derive, fit, theta, train, seed),  # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta
+    )
+
+
+def variant2(strategy: SearchStrategy, fit: Fit, *, alpha: Pruning, search: int, train: int, seed: int = 0) -> Pipeline:
+    """Algorithm 2 (missing from the paper's text; it is Algorithm 3 without theta rounds): prune alpha while searching."""
+    return Pipeline(
+        Search(strategy, alpha, search),  # for n rounds: k x (1. alpha step, 2. theta step), 3. alpha ⊙ M_alpha
+        Retrain(strategy.space.derive, fit, KEEP_THETA, train, seed),  # a standard training loop
+    )
+
+
+def generalized(
+    strategy: SearchStrategy, fit: Fit, *, alpha: Pruning, theta: Pruning, search: int, train: int, seed: int = 0
+) -> Pipeline:
+    """Algorithm 3: prune alpha while searching, then theta while retraining."""
+    return Pipeline(
+        Search(strategy, alpha, search),  # for n rounds: k x (1. alpha step, 2. theta step), 3. alpha ⊙ M_alpha
+        Retrain(strategy.space.derive, fit, theta, train, seed),  # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta
+    )

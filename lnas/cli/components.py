@@ -1,0 +1,132 @@
+"""`lnas components`: the parts that there are, and the options of one."""
+
+import inspect
+from typing import TYPE_CHECKING
+
+import click
+
+from lnas.cli import output
+from lnas.cli.session import Session, pass_session
+from lnas.cli.tables import table
+from lnas.core.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from lnas.host.options import Option
+    from lnas.host.registry import Component, Registry
+
+TRAIN = "train"
+"""The retraining is one part that cannot be exchanged, but has options: those of --train."""
+
+
+@click.command(short_help="List the parts and their options.")
+@click.argument("name", required=False)
+@click.option("--kind", metavar="KIND", help="Only strategy, space, schedule, target, importance, recipe, dataset or observer.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+@pass_session
+def components(session: Session, name: str | None, kind: str | None, as_json: bool) -> None:
+    """List the parts a run can be made of, or describe the one called NAME and its options.
+
+    `lnas components train` describes the retraining.
+    """
+    parts = _parts(session.host().registry, kind)
+    if name is not None:
+        parts = _named(parts, name, kind)
+    if as_json:
+        described = [_document(part) | (_details(part) if name is not None else {}) for part in parts]
+        output.document({"schema": 1, "components": described})
+    elif name is not None:
+        for part in parts:
+            _describe(part)
+    else:
+        rows = ((part.kind, part.name, part.summary, _source(part)) for part in parts)
+        output.result(table(rows, head=("kind", "name", "what it is", "from")))
+
+
+def _parts(registry: "Registry", kind: str | None) -> "list[Component]":
+    from lnas.host.parts import TRAINING
+    from lnas.host.registry import BUILT_IN, KINDS, Component
+
+    if kind is not None:
+        return list(registry.all(kind))
+    retraining = Component(TRAIN, TRAIN, TRAINING, "the retraining of the derived network", BUILT_IN, *_lnas())
+    return [*(part for kind in KINDS for part in registry.all(kind)), retraining]
+
+
+def _lnas() -> tuple[str, str]:
+    from lnas import __version__
+
+    return "lnas", __version__
+
+
+def _named(parts: "list[Component]", name: str, kind: str | None) -> "list[Component]":
+    """All parts of that name, for a name may stand for one of each kind."""
+    found = [part for part in parts if name in (part.name, part.qualified)]
+    if not found:
+        raise UnknownNameError(kind or "part", name, {part.name for part in parts})
+    return found
+
+
+def _source(part: "Component") -> str:
+    return " ".join(word for word in (part.distribution or part.plugin, part.version) if word)
+
+
+def _document(part: "Component") -> dict[str, object]:
+    return {
+        "kind": part.kind,
+        "name": part.name,
+        "summary": part.summary,
+        "plugin": part.plugin,
+        "distribution": part.distribution,
+        "version": part.version,
+    }
+
+
+def _options(part: "Component") -> "tuple[Option, ...]":
+    from lnas.host.options import options_of
+
+    return options_of(part.load(), "strategy" if part.kind == TRAIN else part.kind)
+
+
+def _details(part: "Component") -> dict[str, object]:
+    return {
+        "documentation": inspect.getdoc(part.load()) or "",
+        "options": [
+            {
+                "name": option.name,
+                "form": option.form,
+                "default": None if option.required else _default(option),
+                "required": option.required,
+                "help": option.help,
+            }
+            for option in _options(part)
+        ],
+    }
+
+
+def _default(option: "Option") -> str:
+    """As a user types it."""
+    from lnas.host.spec import as_text
+
+    if option.required:
+        return "needed"
+    return "none" if option.default is None else as_text(option.name, option.default)
+
+
+def _describe(part: "Component") -> None:
+    output.text(f"{part.kind} {part.name} ({_source(part)}): {part.summary}\n")
+    output.text(inspect.getdoc(part.load()) or "")
+    options = _options(part)
+    if options:
+        rows = ((option.name, option.form, _default(option), option.help) for option in options)
+        output.result("", table(rows, head=("option", "value", "default", "what it is")))
+    elif part.kind != "recipe":
+        output.text("\nIt has no options.\n")
+    if part.kind == "target":
+        _describe_prune_line()
+
+
+def _describe_prune_line() -> None:
+    from lnas.host.prunings import LOOP_OPTIONS
+
+    output.text("\nA prune line takes these, the options of its schedule and of its importance, and")
+    output.result("", table(LOOP_OPTIONS.items(), head=("option", "what it is")))

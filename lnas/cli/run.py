@@ -1,0 +1,130 @@
+"""`lnas run` and `lnas resume`: one run, from its options to its report."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lnas.cli import output
+from lnas.cli.place import found
+from lnas.cli.session import Session, pass_session
+from lnas.cli.settings import resolved, settings
+from lnas.cli.tables import table
+
+if TYPE_CHECKING:
+    from lnas.host.job import Job
+    from lnas.host.plan import Plan
+    from lnas.host.rundir import RunDirectory
+
+EXAMPLES = """
+\b
+Examples:
+  lnas run --strategy darts --prune alpha:iterative
+      Variant 2: prune paths of the supernet while searching
+  lnas run --strategy darts --prune theta:one-shot
+      Variant 1: prune weights while retraining
+  lnas run --strategy darts --prune alpha:iterative --prune theta:iterative
+      generalized LNAS: both
+  lnas run --strategy darts
+      the DARTS baseline: neither
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Search, prune, retrain, write a report.")
+@settings
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON instead of tables.")
+@click.option("--dry-run", is_flag=True, help="Build everything, print the plan, and write nothing.")
+@click.pass_context
+def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
+    """Search for an architecture, prune, retrain, and write a report.
+
+    SPEC is NAME,KEY=VALUE,...; `lnas components` lists the names, `lnas components NAME` the keys.
+    """
+    from lnas.host.assemble import build
+    from lnas.host.config import to_toml
+    from lnas.host.rundir import RunDirectory
+
+    session = context.ensure_object(Session)
+    merged, dataset = resolved(context)
+    config = merged.config
+    place: dict[str, Any] = {
+        "out": Path(config.out),
+        "name": config.name,
+        "recipe": config.recipe or "baseline",
+        "data": config.data.name,
+        "seed": config.seed,
+    }
+    directory = RunDirectory.free(**place)  # refused before the data are moved and the supernet is built
+    job = build(config, session.host(), dataset)
+    if dry_run:
+        _show_plan(job.plan(), job, directory, as_json=as_json)
+    else:
+        _run(session, job, lambda: RunDirectory.create(**place, config=to_toml(config)), as_json=as_json)
+
+
+@click.command(short_help="Go on with an interrupted run.")
+@click.argument("run")
+@click.option("--require-exact", is_flag=True, help="Refuse where torch, device or threads are not those of the checkpoint.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON instead of tables.")
+@pass_session
+def resume(session: Session, run: str, require_exact: bool, as_json: bool) -> None:
+    """Go on with RUN from its last checkpoint; `latest` is the run whose status changed last."""
+    from lnas.host.assemble import reopen
+
+    job, directory = reopen(found(run), session.host())
+    _run(session, job, lambda: directory, as_json=as_json, require_exact=require_exact)
+
+
+def _run(
+    session: Session, job: "Job", open_directory: "Callable[[], RunDirectory]", *, as_json: bool, require_exact: bool = False
+) -> None:
+    from lnas.cli.progress import watching
+    from lnas.report.page import write
+    from lnas.report.table import rich_table
+
+    with watching(job) as observer:
+        directory = open_directory()
+        command = ("lnas", *session.arguments)
+        summary = job.run(directory, observers=[observer], command=command, require_exact=require_exact)
+    if as_json:
+        output.document(summary)
+    else:
+        output.result(rich_table(summary))
+    say = output.note if as_json else output.text
+    say(f"Report: {write(directory.path)}")
+    say(f"To see this again: lnas show {shlex.quote(str(directory.path))}")
+
+
+def _show_plan(plan: "Plan", job: "Job", directory: Path, *, as_json: bool) -> None:
+    config = job.config
+    if as_json:
+        output.document({**plan.to_json(), "prune": list(map(str, config.prune)), "run": str(directory)})
+        return
+    splits = ", ".join(f"{number:,} {split}" for split, number in plan.examples.items())
+    rows = [
+        ("Recipe", plan.recipe),
+        ("Prune", " and ".join(map(str, config.prune)) or "nothing"),
+        ("Strategy", str(config.strategy)),
+        ("Space", str(config.space)),
+        ("Data", f"{config.data} ({splits})"),
+        ("Device", f"{job.device}, {config.precision}"),
+        ("Supernet, paths", f"{plan.paths:,}"),
+        ("Supernet, parameters", f"{plan.parameters:,}"),
+        ("Supernet, multiply-adds", f"{plan.multiply_adds:,}"),
+        ("Run directory", str(directory)),
+    ]
+    stages = [
+        (
+            stage.name,
+            f"{stage.steps:,}",
+            f"{stage.epochs:.4g}",
+            f"{stage.rounds} of {stage.k:,} steps" if stage.rounds else "none",
+            f"{stage.sparsities[-1]:.4g}" if stage.sparsities else "0",
+        )
+        for stage in plan.stages
+    ]
+    output.result(
+        "Plan (nothing is written)", table(rows), "", table(stages, head=("stage", "steps", "epochs", "rounds", "final sparsity"))
+    )

@@ -1,0 +1,133 @@
+"""The options that describe a run, declared once: `lnas run` and `lnas config` share them.
+
+They reach the host as the text that was typed, for the host alone says what a value may be.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from lnas.cli.session import Session
+
+if TYPE_CHECKING:
+    from lnas.core.data import Dataset
+    from lnas.host.config import Merged
+
+F = TypeVar("F", bound=Callable[..., object])
+
+FILE = "config"
+"""The one option that is no key of a configuration: the file that holds one."""
+
+_META = "lnas.settings"
+
+
+@dataclass(frozen=True)
+class _Setting:
+    name: str
+    metavar: str
+    help: str
+    kind: str | None = None
+    """Of the parts that its value may name."""
+    several: bool = False
+
+
+SETTINGS = (
+    _Setting(
+        "strategy",
+        "SPEC",
+        "Search strategy: a name, and perhaps options as in darts,unrolled=exact.  [default: darts]",
+        "strategy",
+    ),
+    _Setting(
+        "prune",
+        "TARGET:SCHEDULE,...",
+        "What to prune and when, as in alpha:iterative,sparsity=0.75,rounds=10; may be given once for each target.",
+        "target",
+        several=True,
+    ),
+    _Setting(
+        "recipe",
+        "NAME",
+        "baseline, variant1, variant2 or generalized: a short way to write the prune lines.  [default: that of the prune lines]",
+        "recipe",
+    ),
+    _Setting("sparsity", "FRACTION", "Fraction that every prune line removes in the end, in [0, 1)."),
+    _Setting("space", "SPEC", "Search space, as in cells,channels=16,layers=8.  [default: cells]", "space"),
+    _Setting("data", "SPEC", "Data set, as in folder,root=DIR for a folder of pictures a class.  [default: digits]", "dataset"),
+    _Setting(
+        "epochs",
+        "SEARCH:TRAIN",
+        "Length of the search and of the retraining, in epochs or, as in 500it, in steps.  [default: 10:20]",
+    ),
+    _Setting("batch", "N", "Pictures in a batch.  [default: what suits the data, else 64]"),
+    _Setting("validation", "FRACTION", "Fraction of the training pictures that is held out.  [default: 0.1]"),
+    _Setting("train", "KEY=VALUE,...", "Options of the retraining; `lnas components train` lists them."),
+    _Setting("seed", "N", "Root of all random streams.  [default: 0]"),
+    _Setting("device", "NAME", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.  [default: auto]"),
+    _Setting("precision", "NAME", "float32, tf32, bf16 or float64.  [default: float32]"),
+    _Setting("out", "FOLDER", "Folder of the run directories.  [default: runs]"),
+    _Setting("name", "NAME", "Name of the run directory.  [default: made of recipe, data and seed]"),
+    _Setting(FILE, "FILE", "TOML file with any of these; LNAS_* variables and this command line overrule it."),
+)
+
+
+def settings(command: F) -> F:
+    """Decorate a command with the options; `resolved` and `given` tell what was typed."""
+    for setting in reversed(SETTINGS):
+        command = click.option(
+            f"--{setting.name}",
+            metavar=setting.metavar,
+            help=setting.help,
+            multiple=setting.several,
+            expose_value=False,
+            callback=_keep,
+            shell_complete=_names_of(setting.kind) if setting.kind else None,
+        )(command)
+    return command
+
+
+def given(context: click.Context) -> Mapping[str, object]:
+    """What was typed, by option."""
+    typed: Mapping[str, object] = context.meta.get(_META, {})
+    return typed
+
+
+def resolved(context: click.Context) -> "tuple[Merged, Dataset]":
+    """The configuration of a run out of the file, the environment, the command line and the data set, which is loaded.
+
+    Raises:
+        LnasError: naming the source and the key that is wrong.
+    """
+    from lnas.host.assemble import resolve
+    from lnas.host.config import read_toml
+
+    typed = dict(given(context))
+    file = typed.pop(FILE, None)
+    session = context.ensure_object(Session)
+    return resolve(
+        session.host(),
+        file=None if file is None else read_toml(str(file)),
+        environment=os.environ,
+        command_line=typed,
+    )
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value is not None and value != () and parameter.name is not None:
+        context.meta.setdefault(_META, {})[parameter.name] = value
+
+
+def _names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Completes the name of a part; what follows a comma is the user's."""
+
+    def names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from lnas.host.plugins import Host
+
+        parts = Host().registry.all(kind)
+        return [CompletionItem(part.name, help=part.summary) for part in parts if part.name.startswith(incomplete)]
+
+    return names

@@ -1,0 +1,101 @@
+"""`lnas show`, `lnas eval` and `lnas report`: a run that is there already."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lnas.cli import output
+from lnas.cli.place import found
+from lnas.cli.session import Session, pass_session
+from lnas.cli.tables import table
+
+if TYPE_CHECKING:
+    from lnas.report.read import RunFiles
+
+
+@click.command(short_help="Show what a run came to.")
+@click.argument("run")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON: summary.json, or status.json of an unfinished run."
+)
+def show(run: str, as_json: bool) -> None:
+    """Show what RUN came to, or where it stands; `latest` is the run whose status changed last."""
+    from lnas.report.read import read
+
+    path = found(run)
+    files = read(path)
+    known = files.summary or files.status
+    if as_json:
+        output.document(known.model_dump(mode="json") if known else {})
+        return
+    if files.summary is not None:
+        from lnas.report.table import rich_table
+
+        output.result(rich_table(files.summary))
+        report = path / "report.html"
+        output.text(f"Report: {report}" if report.exists() else f"There is no report; write it with: lnas report {_quoted(path)}")
+    else:
+        output.result(str(path), table(_standing(files)))
+        output.text(f"To go on: lnas resume {_quoted(path)}")
+
+
+@click.command("eval", short_help="Measure the network of a run again.")
+@click.argument("run")
+@click.option("--data", metavar="SPEC", help="Other data of the same shape and classes.  [default: the data of the run]")
+@click.option("--device", metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:N.  [default: auto]")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+@pass_session
+def evaluate(session: Session, run: str, data: str | None, device: str, as_json: bool) -> None:
+    """Measure the network of RUN on the test pictures of its data, or of others."""
+    from lnas.host import models, runtime
+    from lnas.host.assemble import load_dataset
+    from lnas.host.config import merge, read_toml
+    from lnas.host.rundir import RunDirectory
+
+    directory = RunDirectory.open(found(run))
+    layer = read_toml(directory.config)
+    config = merge(layer, command_line={"data": data, "device": device}).config
+    where = runtime.device(config.device)
+    network, task, precision = models.loaded(directory, session.host())
+    dataset = load_dataset(session.host(), config.data, seed=config.seed)
+    models.check_task(task, dataset.task)
+    accuracy, examples = models.measured(network, dataset, precision=precision, device=where)
+    if as_json:
+        result = {"run": str(directory.path), "data": str(config.data), "accuracy": accuracy, "examples": examples}
+        output.document({"schema": 1, **result})
+    else:
+        right = round(accuracy * examples)
+        rows = [("Data", str(config.data)), ("Accuracy, test", f"{100 * accuracy:.2f} % ({right:,} of {examples:,})")]
+        output.result(str(directory.path), table(rows))
+
+
+@click.command(short_help="Write the report of a run again.")
+@click.argument("run")
+def report(run: str) -> None:
+    """Write report.html of RUN again, and print where it lies."""
+    from lnas.report.page import write
+
+    output.text(str(write(found(run))))
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def _standing(files: "RunFiles") -> list[tuple[str, str]]:
+    """Where an unfinished run stands."""
+    rows = []
+    if (status := files.status) is not None:
+        rows.append(("State", status.state))
+        if status.stage is not None and status.step is not None and status.steps is not None:
+            rows.append(("Stage", f"{status.stage}, step {status.step:,} of {status.steps:,}"))
+    if files.epochs and (accuracy := files.epochs[-1].validation_accuracy) is not None:
+        rows.append(
+            ("Accuracy, validation", f"{100 * accuracy:.2f} % (after {files.epochs[-1].stage} epoch {files.epochs[-1].epoch})")
+        )
+    if files.prunes:
+        prune = files.prunes[-1]
+        rows.append((f"Sparsity of {prune.target}", f"{prune.attained:.4g} (after round {prune.round})"))
+    return rows

@@ -1,0 +1,72 @@
+"""Everything that lnas raises on purpose, as one tree.
+
+    LnasError                    exit code 2 unless said otherwise
+    ├── ConfigError              an option, a specification, a configuration file
+    │   └── UnknownNameError     a component, option or operation that does not exist
+    ├── DataError                pictures that are missing, broken or too few
+    ├── GenotypeError            an architecture that cannot be built
+    ├── SparsityError            a sparsity that the target cannot reach
+    ├── PluginError              a plugin that cannot be loaded or breaks its contract
+    ├── RunError                 a run directory that cannot be read or written
+    │   └── RunInUseError        exit code 4: another process writes there
+    └── NumericalError           exit code 3: a loss, gradient or score that is not finite
+
+A message says what was given, what is allowed and what to do, in one line.  The command line turns any of these into
+that line and `exit_code`; a library user catches `LnasError`.
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class LnasError(Exception):
+    """The root of all errors that lnas raises on purpose."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(LnasError, ValueError):
+    """An option, a specification or a configuration file that cannot be used."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that nothing answers to; the message lists what there is and the nearest match."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {what} {name!r}; {hint}there are: {', '.join(names) or 'none'}")
+
+
+class DataError(LnasError, ValueError):
+    """Pictures that are missing, broken or too few."""
+
+
+class GenotypeError(LnasError, ValueError):
+    """An architecture that cannot be built."""
+
+
+class SparsityError(LnasError, ValueError):
+    """A sparsity that the target cannot reach; the message names the largest it can."""
+
+
+class PluginError(LnasError):
+    """A plugin that cannot be loaded, or a part that breaks its contract."""
+
+
+class RunError(LnasError):
+    """A run directory that cannot be read or written."""
+
+
+class RunInUseError(RunError):
+    """Another process writes to the run directory."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class NumericalError(LnasError, ArithmeticError):
+    """A loss, a gradient or a score that is not finite."""
+
+    exit_code: ClassVar[int] = 3

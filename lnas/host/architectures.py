@@ -1,0 +1,102 @@
+"""From what a user calls an architecture to a network: a published name, a genotype file, a string, or a run."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lnas.core.errors import ConfigError, GenotypeError, UnknownNameError
+from lnas.core.genotype import Genotype
+from lnas.core.types import Task
+from lnas.host import models
+from lnas.host.parts import imported
+from lnas.host.plugins import Host
+from lnas.host.rundir import RunDirectory
+
+PUBLISHED = "lnas.builtin.genotypes:GENOTYPES"
+CELLS = "lnas.builtin.network:CellNetwork"
+BENCH = "lnas.builtin.nasbench201"
+
+MOST_BYTES = 10_000_000
+"""A larger genotype file is refused before it is read."""
+MOST_CHARACTERS = 1000
+"""Of an architecture string."""
+
+
+def network(
+    text: str, host: Host, *, task: Task | None = None, channels: int | None = None, layers: int | None = None
+) -> tuple[nn.Module, Task]:
+    """The network of an architecture, and the task it is for; that of a run is trained, any other fresh.
+
+    Args:
+        text: a published name, the path of a genotype file or of a run directory, or a NAS-Bench-201 string.
+        host: where the parts of a run come from.
+        task: 3x32x32 pictures of 10 classes unless given.
+        channels: C; 36 unless given, or 16 for NAS-Bench-201.
+        layers: cells; 20 unless given.  For NAS-Bench-201, those of each stage, and 5.
+
+    Raises:
+        UnknownNameError: where it is none of these.
+        GenotypeError: where the file or the string is no architecture that can be built.
+        RunError: where the directory is no finished run.
+        ConfigError: where a size is below 1, or one is given for a run, which has its own.
+    """
+    if (path := _path(text)) is not None and path.is_dir():
+        if any(given is not None for given in (task, channels, layers)):
+            raise ConfigError(f"{text} is a run, and its network has its own sizes; leave out those that were given")
+        trained, made_for, _ = models.loaded(RunDirectory.open(path), host)
+        return trained, made_for
+    found = genotype(text)
+    task = task or Task()
+    sizes: dict[str, Any] = {} if channels is None else {"channels": channels}
+    if set(found.groups) == {imported(f"{BENCH}:GROUP")}:
+        sizes |= {} if layers is None else {"cells": layers}
+        made: nn.Module = imported(f"{BENCH}:NasBench201Network")(found, task, **sizes)
+    else:
+        sizes |= {} if layers is None else {"layers": layers}
+        made = imported(CELLS)(found, task, **sizes)
+    return made, task
+
+
+def genotype(text: str) -> Genotype:
+    """The genotype of a published name, a file or a NAS-Bench-201 string.  Raises as `network` does."""
+    published = imported(PUBLISHED)
+    if text in published:
+        known: Genotype = published[text]
+        return known
+    if text.lstrip().startswith("|"):
+        if len(text) > MOST_CHARACTERS:
+            raise GenotypeError(f"an architecture string of {len(text)} characters is too long; at most {MOST_CHARACTERS}")
+        parsed: Genotype = imported(f"{BENCH}:parse")(text)
+        return parsed
+    path = _path(text)
+    if path is None or not path.exists():
+        unknown = UnknownNameError("architecture", text, published)
+        raise GenotypeError(f"{unknown}, or the path of a genotype file or a run directory, or a NAS-Bench-201 string")
+    return _read(path)
+
+
+def _path(text: str) -> Path | None:
+    """The text as a path, where the system knows such paths at all."""
+    try:
+        path = Path(text)
+        path.exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return None
+    return path
+
+
+def _read(path: Path) -> Genotype:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise GenotypeError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(content) > MOST_BYTES:
+        raise GenotypeError(f"{path} is larger than {MOST_BYTES:,} bytes; a genotype file is a small JSON document")
+    try:
+        return Genotype.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise GenotypeError(f"{path} is no text: byte {error.start} is not UTF-8; a genotype file is a JSON document") from None
+    except GenotypeError as error:
+        raise GenotypeError(f"{path}: {error}") from None

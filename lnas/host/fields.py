@@ -1,0 +1,144 @@
+"""The fields of a configuration: how each is read from whatever form it was given in, and what it may be."""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+from lnas.core.errors import ConfigError, UnknownNameError
+from lnas.host.epochs import Epochs
+from lnas.host.prune_lines import RECIPES, short
+from lnas.host.spec import Spec, as_text, check_name, format_options, has_control, parse_options, shown
+from lnas.host.values import converted
+
+Precision: TypeAlias = Literal["float32", "tf32", "bf16", "float64"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+_DEVICE = re.compile(r"[a-z]+(:[0-9]{1,3})?")
+_LONGEST_NAME = 100
+_LARGEST_NAME = 255  # bytes, what file systems allow
+
+
+def read(key: str, value: object, where: str) -> Any:
+    """A field's value in its own type, whatever form it was given in.
+
+    Args:
+        key: of the field.
+        value: text, a number, a table, or the value itself.
+        where: begins the message: "x.toml: batch".
+
+    Raises:
+        ConfigError: naming what was given and what is allowed.
+    """
+    if key not in READERS:
+        raise UnknownNameError("key", key, READERS)
+    try:
+        return READERS[key](value)
+    except ConfigError as error:
+        raise ConfigError(f"{where}{' ' if str(error).startswith('must ') else ': '}{error}") from None
+
+
+def _recipe(value: object) -> str | None:
+    if value is None:
+        return None
+    name = check_name("recipe", _text(value))
+    return short(name) if short(name) in RECIPES else name
+
+
+def _part(value: object) -> Spec:
+    spec = Spec.of(value)
+    if spec.schedule is not None:
+        raise ConfigError(f"{spec.name}:{spec.schedule} has a schedule, which only a prune line takes")
+    return spec
+
+
+def _prune(value: object) -> tuple[Spec, ...]:
+    lines = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    return tuple(Spec.of(line) for line in lines)
+
+
+def _train(value: object) -> dict[str, str]:
+    if isinstance(value, str):
+        return parse_options(value)
+    if isinstance(value, Mapping):
+        return parse_options(format_options({str(key): as_text(str(key), item) for key, item in value.items()}))
+    raise ConfigError(f"must be KEY=VALUE,... or a table, not {shown(value)}")
+
+
+def _batch(value: object) -> int:
+    batch: int = converted(int, value)
+    if batch < 1:
+        raise ConfigError(f"must be at least 1, not {batch}")
+    return batch
+
+
+def _validation(value: object) -> float:
+    fraction: float = converted(float, value)
+    if not 0 < fraction < 1:
+        raise ConfigError(f"must be between 0 and 1, both excluded, not {fraction:g}")
+    return fraction
+
+
+def _seed(value: object) -> int:
+    seed: int = converted(int, value)
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"must be from 0 to {2**63 - 1}, not {seed}")
+    return seed
+
+
+def _device(value: object) -> str:
+    if not isinstance(value, str) or not _DEVICE.fullmatch(value):
+        raise ConfigError(f"must be auto, cpu, cuda, cuda:N or another device of torch, not {shown(value)}")
+    return value
+
+
+def _precision(value: object) -> str:
+    if value not in PRECISIONS:
+        raise ConfigError(f"must be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {shown(value)}")
+    return str(value)
+
+
+def _out(value: object) -> str:
+    folder = _text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+    if not folder or has_control(folder):
+        raise ConfigError(f"must be a folder, not {shown(folder)}")
+    return folder
+
+
+def _name(value: object) -> str | None:
+    if value is None:
+        return None
+    name = _text(value)
+    if len(name) > _LONGEST_NAME:
+        raise ConfigError(f"must have at most {_LONGEST_NAME} characters, not {len(name)}")
+    size = len(name.encode(errors="replace"))
+    if size > _LARGEST_NAME:
+        raise ConfigError(f"must have at most {_LARGEST_NAME} bytes, not {size}")
+    if name.strip() in ("", ".", "..") or re.search(r"[/\\]", name) or not name.isprintable():
+        raise ConfigError(f"must be a single folder name without control characters, not {shown(name)}")
+    return name
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"must be text, not {shown(value)}")
+    return value
+
+
+READERS: Mapping[str, Callable[[object], object]] = {
+    "recipe": _recipe,
+    "strategy": _part,
+    "prune": _prune,
+    "space": _part,
+    "data": _part,
+    "epochs": Epochs.of,
+    "batch": _batch,
+    "validation": _validation,
+    "train": _train,
+    "seed": _seed,
+    "device": _device,
+    "precision": _precision,
+    "out": _out,
+    "name": _name,
+}
+"""How each field is read, by its key."""

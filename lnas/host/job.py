@@ -1,0 +1,119 @@
+"""A run that is built and checked: what it plans, and what it does and writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from lnas import cost
+from lnas.core.data import Dataset
+from lnas.core.pipeline import Pipeline, Ticket
+from lnas.core.space import SearchSpace
+from lnas.host import durable, models, runner, runtime
+from lnas.host.config import Config
+from lnas.host.evaluate import Correct
+from lnas.host.events import Observer
+from lnas.host.plan import Plan, plan
+from lnas.host.plugins import Host
+from lnas.host.registry import BUILT_IN
+from lnas.host.rundir import RunDirectory
+from lnas.host.spec import Spec
+from lnas.host.stream import Stream
+
+REPEATS = 20
+"""Forward passes of which the latency is the median."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that can begin; nothing is written yet."""
+
+    config: Config
+    host: Host
+    device: torch.device
+    dataset: Dataset
+    stream: Stream
+    space: SearchSpace
+    pipeline: Pipeline
+    correct: Correct
+    network_pruning: Spec | None
+    """The prune line of the training stage."""
+
+    def plan(self) -> Plan:
+        """What it is going to do."""
+        return plan(self.config.recipe or "baseline", self.pipeline, self.stream, self.space, self.dataset.task)
+
+    def run(
+        self, directory: RunDirectory, *, observers: Sequence[Observer] = (), command: Sequence[str] = (), require_exact: bool = False
+    ) -> dict[str, Any]:
+        """Run to the end, from the last checkpoint in `directory` if there is one, and write all its files but the report.
+
+        Args:
+            directory: of this run.
+            observers: told what happens.
+            command: the program and its arguments, for the record.
+            require_exact: refuse to go on where the result may not be that of an uninterrupted run.
+
+        Returns:
+            What summary.json holds.
+        """
+        with directory.locked():
+            if not directory.environment.exists():
+                durable.write_json(directory.environment, self._environment(command))
+            result = runner.run(
+                self.pipeline,
+                self.stream,
+                directory,
+                correct=self.correct,
+                seed=self.config.seed,
+                device=self.device,
+                observers=observers,
+                require_exact=require_exact,
+            )
+            models.save_recipe(
+                directory,
+                space=self.config.space,
+                task=self.dataset.task,
+                precision=self.config.precision,
+                ticket=result.ticket,
+                pruned=self.network_pruning,
+            )
+            summary = self._summary(directory, result)
+            durable.write_json(directory.summary, summary)
+        return summary
+
+    def _environment(self, command: Sequence[str]) -> Mapping[str, Any]:
+        plugins = [
+            {"name": record.name, "version": record.version or "unknown"}
+            for record in self.host.plugins
+            if record.name != BUILT_IN and record.status == "active"
+        ]
+        return runtime.environment(self.device, command=command, plugins=plugins)
+
+    def _summary(self, directory: RunDirectory, result: runner.Result) -> dict[str, Any]:
+        network = _network(result.ticket)
+        shape = self.dataset.task.shape
+        parameters, macs = cost.parameters(network), cost.multiply_adds(network, shape)
+        return {
+            "schema": 1,
+            "run": str(directory.path),
+            "recipe": self.config.recipe,
+            "accuracy": {"validation": result.validation, "test": result.test},
+            "baseline": result.baseline,
+            "sparsity": {name: asdict(sparsity) for name, sparsity in result.ticket.sparsity.items()},
+            "parameters": asdict(parameters),
+            "macs": asdict(macs),
+            "latency": asdict(cost.latency(network, shape, device=self.device, repeats=REPEATS)),
+            "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
+            "exact": result.exact,
+            "digest": result.digest,
+        }
+
+
+def _network(ticket: Ticket) -> nn.Module:
+    assert ticket.network is not None, "a recipe ends with the training of a network"
+    return ticket.network
+
+

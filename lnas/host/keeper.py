@@ -1,0 +1,109 @@
+"""Takes a run to its last checkpoint, and saves new ones when they are due: all state goes through here.
+
+The pipeline's progress is the position in the data, for a stream is a function of the step.
+"""
+
+import time
+from pathlib import Path
+
+import torch
+
+from lnas.core.errors import LnasError, RunError
+from lnas.core.pipeline import Pipeline
+from lnas.core.types import State
+from lnas.host import checkpoint
+from lnas.host.memory import Memory
+from lnas.host.rundir import RunDirectory
+from lnas.host.runtime import fingerprint, random_state, restore_random_state
+
+COST = 20
+"""At the end of an epoch a checkpoint is due once this many times the duration of the last has passed: 5 % at most."""
+
+
+class Keeper:
+    """Saves and restores one run.
+
+    Args:
+        pipeline: of the run, as built from its configuration.
+        directory: of the run; its lock is held.
+        device: where the pipeline computes.
+        longest: seconds between two checkpoints, given that a step is shorter; 0 saves after every step.
+    """
+
+    def __init__(self, pipeline: Pipeline, directory: RunDirectory, device: torch.device, *, longest: float) -> None:
+        self._pipeline = pipeline
+        self._directory = directory
+        self._device = device
+        self._longest = longest
+        self._saved = time.monotonic()
+        self._took = 0.0
+
+    def check(self) -> None:
+        """Raise a `PluginError` where a part has a state that no checkpoint can hold; writes nothing."""
+        checkpoint.check(self._state(Memory(), 0))
+
+    def restore(self, *, require_exact: bool) -> tuple[Memory, tuple[str, ...]] | None:
+        """Go to the last checkpoint: pipeline, journal and, last of all, random state.  None where there is none.
+
+        Returns:
+            What the loop remembers, and in what this machine differs from the one that saved it.
+
+        Raises:
+            RunError: where the checkpoint does not fit, or `require_exact` and the machine differs.
+        """
+        path = checkpoint.latest(self._directory.checkpoints)
+        if path is None:
+            return None
+        made, now = checkpoint.describe(path), fingerprint(self._device)
+        differences = tuple(f"{key} ({made.get(key)}, now {now[key]})" for key in now if made.get(key) != now[key])
+        if differences and require_exact:
+            raise RunError(f"{path} was made with another {'; '.join(differences)}; go back to it, or leave out --require-exact")
+        state = checkpoint.load(path)
+        if state.get("config") != self._directory.read_config():
+            raise RunError(f"{self._directory.config} is not the one that {path} was made with; put it back, or start a new run")
+        memory = self._loaded(path, state)
+        memory.exact = memory.exact and not differences
+        self._directory.cut_metrics(state["metrics"])
+        restore_random_state(state["random"])
+        return memory, differences
+
+    def due(self, *, epoch_over: bool) -> bool:
+        """Whether a checkpoint is due after this step."""
+        passed = time.monotonic() - self._saved
+        return passed >= self._longest or (epoch_over and passed >= COST * self._took)
+
+    def save(self, memory: Memory) -> None:
+        """Save the run as it stands between two steps.
+
+        Raises:
+            NumericalError: where a loss since the last epoch was not finite: such a state is not kept.
+            RunError: where it cannot be written.
+        """
+        progress = self._pipeline.progress
+        memory.means.read(progress.stage)
+        memory.pause(progress.stage)
+        began = time.monotonic()
+        state = self._state(memory, self._directory.keep_metrics())
+        step = memory.closed + progress.step
+        checkpoint.save(self._directory.checkpoints, state, step=step, meta=fingerprint(self._device))
+        self._saved = time.monotonic()
+        self._took = self._saved - began
+
+    def _state(self, memory: Memory, metrics: int) -> State:
+        return {
+            "pipeline": self._pipeline.state_dict(),
+            "memory": memory.state_dict(),
+            "metrics": metrics,
+            "config": self._directory.read_config(),
+            "random": random_state(),
+        }
+
+    def _loaded(self, path: Path, state: State) -> Memory:
+        try:
+            self._pipeline.load_state_dict(state["pipeline"])
+            return Memory.from_state(state["memory"])
+        except LnasError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise RunError(f"{path} does not fit what {self._directory.config} describes: {reason}") from error

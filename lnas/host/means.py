@@ -1,0 +1,61 @@
+"""Means of what the steps of an epoch report, kept on the device so that a step needs no synchronisation."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lnas.core.errors import NumericalError, PluginError
+from lnas.core.types import Metrics, State
+
+_NEVER = 2**62
+
+
+@dataclass
+class Means:
+    """Sums, counts, and the first step whose value was not finite, by the name of the metric."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    broken: dict[str, Tensor] = field(default_factory=dict)
+    """0-d int64: a step, or a number that no step reaches."""
+
+    def add(self, metrics: Metrics, step: int) -> None:
+        """Add what one step reported.
+
+        Raises:
+            PluginError: where a metric is no 0-d tensor.
+        """
+        for name, value in metrics.items():
+            if not isinstance(value, Tensor) or value.dim():
+                raise PluginError(f"metric {name!r} must be a 0-d tensor, not {str(value)[:40]}")
+            value = value.detach()
+            total = self.sums.get(name, torch.zeros((), dtype=torch.float64)).to(value.device)  # moves after a load only
+            broken = self.broken.get(name, torch.tensor(_NEVER)).to(value.device)
+            self.sums[name] = total + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+            self.broken[name] = broken.minimum(torch.where(value.isfinite(), _NEVER, step))
+
+    def read(self, stage: str) -> dict[str, float | None]:
+        """The means, None for one that is not finite.  One synchronisation for each name.
+
+        Raises:
+            NumericalError: where a loss ("loss", "..._loss") was not finite, naming the first, the stage and the step.
+        """
+        broken = {name: step for name, value in self.broken.items() if (step := int(value)) != _NEVER}
+        losses = {name: step for name, step in broken.items() if name == "loss" or name.endswith("_loss")}
+        if losses:
+            name = min(losses, key=losses.__getitem__)
+            raise NumericalError(
+                f"the {name.replace('_', ' ')} was not finite after {stage} step {losses[name]}; the run has stopped and its"
+                " last checkpoint is from before; use a lower learning rate or a higher precision"
+            )
+        return {name: None if name in broken else float(total) / self.counts[name] for name, total in self.sums.items()}
+
+    def state_dict(self) -> State:
+        """The sums so far; nothing adds to these tensors in place."""
+        return {"sums": dict(self.sums), "counts": dict(self.counts), "broken": dict(self.broken)}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from `state`."""
+        self.sums, self.counts, self.broken = dict(state["sums"]), dict(state["counts"]), dict(state["broken"])

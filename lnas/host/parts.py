@@ -1,0 +1,48 @@
+"""From a specification to an object: the one place that calls the factories of components."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from lnas.core.errors import ConfigError
+from lnas.host.options import options_of, validate
+from lnas.host.registry import Registry
+from lnas.host.spec import Spec
+
+LOSS = "lnas.builtin.classification:cross_entropy"
+CORRECT = "lnas.builtin.classification:correct"
+TRAINING = "lnas.builtin.weights:WeightTraining"
+"""The built-in parts that every run uses and that have no hook."""
+
+
+def imported(name: str) -> Any:
+    """The object that "module:Object" names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def factory(registry: Registry, kind: str, spec: Spec, *, seed: int) -> Callable[..., Any]:
+    """The component of a specification with its options filled in, to be called with what the host gives its kind.
+
+    An option called `seed` that the user left unset becomes the run's root seed.
+
+    Raises:
+        ConfigError: for a name or an option that does not exist, or a value of the wrong type.
+    """
+    if spec.schedule is not None:
+        raise ConfigError(f"{kind} {str(spec)!r} names a schedule; only a prune line has one")
+    return bound(registry, kind, spec.name, spec.options, seed=seed)
+
+
+def bound(registry: Registry, kind: str, name: str, options: Mapping[str, object], *, seed: int) -> Callable[..., Any]:
+    """`factory` by name and options."""
+    component = registry.get(kind, name)
+    part = component.load()
+    values = validate(component, options)
+    if any(option.name == "seed" for option in options_of(part, kind)):
+        values.setdefault("seed", seed)
+
+    def make(*given: Any) -> Any:
+        return part(*given, **values)
+
+    return make

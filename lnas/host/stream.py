@@ -1,0 +1,150 @@
+"""The batches of a run: which examples each step sees, as a function of the seed and the step's number alone."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from lnas.core.data import Dataset, Split
+from lnas.core.errors import ConfigError, DataError
+from lnas.core.pipeline import Draws
+from lnas.core.random import stream
+from lnas.core.types import Batch
+
+
+class Stream:
+    """Endless batches for training, and all of the held-out ones for evaluation.
+
+    Each class is split by itself: `validation` of its training examples, rounded and at least one, are held out; the rest
+    falls into the halves "theta" and "alpha" for a search, which differ by one example at most, and is whole for
+    retraining.  The split depends on the seed, `validation` and the labels alone.
+
+    Nothing is consumed: batch 7 is batch 7 whether or not batch 6 was drawn, so there is no state to save.
+
+    Args:
+        dataset: the examples, already where they shall be.
+        batch: examples a batch.
+        seed: the root seed.
+        validation: the share held out, between 0 and 1.
+
+    Raises:
+        ConfigError: `batch` below 1; a `validation` that is no share, or leaves a class less than one example a half.
+        DataError: no training examples, or a class with fewer than three.
+    """
+
+    def __init__(self, dataset: Dataset, *, batch: int, seed: int, validation: float = 0.1) -> None:
+        if batch < 1:
+            raise ConfigError(f"batch is {batch}; it must be at least 1")
+        if not 0 < validation < 1:
+            raise ConfigError(f"validation is {validation}; the share of training examples held out must lie between 0 and 1")
+        self._dataset = dataset
+        self._batch = batch
+        self._seed = seed
+        self._validation, rest = _held_out(dataset, validation, stream(seed, "split"))
+        self._parts = {"all": torch.cat(rest).sort().values, **_halves(rest, stream(seed, "halves"))}
+        self._orders: dict[str, tuple[int, Tensor]] = {}
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The number of examples: in training (of which theta and alpha are the halves), validation and test."""
+        return {
+            "train": len(self._parts["all"]),
+            "theta": len(self._parts["theta"]),
+            "alpha": len(self._parts["alpha"]),
+            "validation": len(self._validation),
+            "test": self._dataset.size("test"),
+        }
+
+    def steps_per_epoch(self, draws: Draws) -> int:
+        """Full batches an epoch: what is left over at its end is dropped.
+
+        Raises:
+            ConfigError: a batch is larger than what it is drawn from.
+        """
+        fewest = min(len(self._parts[part]) for part in _parts(draws))
+        if self._batch > fewest:
+            source = "each half of the training examples" if draws == "pairs" else "the training examples"
+            raise ConfigError(f"batch is {self._batch}, but {source} left by validation number {fewest}; at most {fewest} works")
+        return fewest // self._batch
+
+    def draw(self, draws: Draws, step: int) -> tuple[Batch, Batch | None]:
+        """The batches of step number `step`, 0 and up, of a stage: (theta, alpha) for "pairs", (batch, None) for "all".
+
+        Each part is put into a new order every epoch; no example comes twice within one.
+        """
+        epoch, position = divmod(step, self.steps_per_epoch(draws))
+        batches = [
+            self._dataset.batch(
+                "train",
+                self._order(part, epoch)[position * self._batch : (position + 1) * self._batch],
+                stream(self._seed, f"augment/{draws}/{part}/{step}"),
+            )
+            for part in _parts(draws)
+        ]
+        return batches[0], batches[1] if draws == "pairs" else None
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """The held-out examples as they are; the last batch may be short."""
+        return self._all("train", self._validation)
+
+    def test_batches(self) -> Iterator[Batch]:
+        """The test examples as they are; the last batch may be short.  For one final reading."""
+        return self._all("test", torch.arange(self._dataset.size("test")))
+
+    def _all(self, split: Split, indices: Tensor) -> Iterator[Batch]:
+        for start in range(0, len(indices), self._batch):
+            yield self._dataset.batch(split, indices[start : start + self._batch], None)
+
+    def _order(self, part: str, epoch: int) -> Tensor:
+        """The examples of a part in the order of an epoch; the last one asked for is kept."""
+        known, order = self._orders.get(part, (None, None))
+        if order is None or known != epoch:
+            members = self._parts[part]
+            order = members[torch.randperm(len(members), generator=stream(self._seed, f"order/{part}/{epoch}"))]
+            self._orders[part] = epoch, order
+        return order
+
+
+def _parts(draws: Draws) -> tuple[str, ...]:
+    """What each batch of a step is drawn from."""
+    return ("theta", "alpha") if draws == "pairs" else ("all",)
+
+
+def _held_out(dataset: Dataset, share: float, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+    """The validation examples, sorted, and what is left of each class, in random order."""
+    labels = dataset.labels("train")
+    if not len(labels):
+        raise DataError("there are no training examples")
+    numbers = {int(label): int((labels == label).sum()) for label in torch.unique(labels)}
+    label, fewest = min(numbers.items(), key=lambda pair: pair[1])  # what works for the smallest class works for all
+    if fewest < 3:
+        raise DataError(
+            f"class {dataset.classes[label]!r} has only {fewest} of the training examples; at least 3 are needed: one for "
+            "validation, one for each half of the search"
+        )
+    if fewest - _count(share, fewest) < 2:
+        raise ConfigError(
+            f"validation {share} holds out {_count(share, fewest)} of the {fewest} training examples of class "
+            f"{dataset.classes[label]!r}; one must be left for each half of the search: at most "
+            f"{math.floor(1000 * (fewest - 2) / fewest) / 1000} works"
+        )
+    held, rest = [], []
+    for label, number in numbers.items():
+        count = _count(share, number)
+        members = (labels == label).nonzero()[:, 0]
+        members = members[torch.randperm(number, generator=generator)]
+        held.append(members[:count])
+        rest.append(members[count:])
+    return torch.cat(held).sort().values, rest
+
+
+def _count(share: float, number: int) -> int:
+    """How many of `number` examples are held out."""
+    return max(1, int(share * number + 0.5))
+
+
+def _halves(classes: list[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Every other example, class after class: halves that differ by one in each class and in all."""
+    mixed = torch.cat([members[torch.randperm(len(members), generator=generator)] for members in classes])
+    return {"theta": mixed[::2].sort().values, "alpha": mixed[1::2].sort().values}

@@ -1,0 +1,118 @@
+"""report.html: one file that holds the whole report of a run.  It has no script and asks for nothing from anywhere."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from lnas.core.genotype import Genotype
+from lnas.host import durable
+from lnas.report.accuracy import curves, draw_accuracy
+from lnas.report.cells import draw_cell, equations, fits_a_page
+from lnas.report.collapse import ParameterFree, parameter_free
+from lnas.report.layers import layer_sparsities
+from lnas.report.paths import draw_paths, path_histories
+from lnas.report.read import RunFiles, read
+from lnas.report.table import percent, rows
+from lnas.report.text import line, plain
+
+_WIDE, _NARROW = 720, 368
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    group: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class _Cell:
+    group: str
+    svg: str | None
+    equations: tuple[str, ...]
+    free: ParameterFree
+
+
+def render(run: Path) -> str:
+    """The page.  The same files give the same characters.
+
+    Raises:
+        RunError: where `run` is no run directory, or naming the file in it that cannot be understood.
+    """
+    return _page(read(run))
+
+
+def write(run: Path) -> Path:
+    """Write the page to report.html in the run directory, whole or not at all, and return its path.
+
+    Raises:
+        RunError: as `render`, and where the file cannot be written.
+    """
+    path = run / "report.html"
+    durable.write_text(path, render(run))
+    return path
+
+
+def _page(files: RunFiles) -> str:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"line": line, "plain": plain, "percent": percent}
+    package = package_files("lnas.report")
+    template = environment.from_string(package.joinpath("page.html.jinja").read_text("utf-8"))
+    return template.render(
+        style=package.joinpath("page.css").read_text("utf-8"),
+        run=files,
+        headline=_headline(files),
+        rows=() if files.summary is None else rows(files.summary),
+        accuracy=_accuracy(files),
+        rewinds=[prune for prune in files.prunes if prune.rewind is not None],
+        paths=[_Drawing(h.group, draw_paths(h, name=f"paths{i}")) for i, h in enumerate(path_histories(files))],
+        layers=layer_sparsities(files),
+        cells=[] if files.genotype is None else list(_cells(files.genotype)),
+        environment=[(line(key, most=48), line(_words(value))) for key, value in files.environment.items() if key != "command"],
+        command=plain(str(files.environment.get("command", ""))),
+    )
+
+
+def _headline(files: RunFiles) -> str:
+    """One sentence: what the run came to, or where it stands."""
+    summary, status = files.summary, files.status
+    if summary is None:
+        where = "" if status is None else f": {status.state}"
+        if status is not None and status.stage is not None and status.step is not None:
+            where += f", {status.stage} step {status.step:,}" + ("" if status.steps is None else f" of {status.steps:,}")
+        return f"This run has not finished{where}."
+    parts = []
+    if summary.accuracy is not None and summary.accuracy.test is not None:
+        parts.append(f"{percent(summary.accuracy.test)} of the test pictures right")
+    if summary.parameters is not None:
+        parts.append(f"{summary.parameters.nonzero:,} non-zero parameters")
+    if summary.macs is not None:
+        parts.append(f"{summary.macs.nonzero:,} non-zero multiply-adds")
+    return ", ".join(parts) + "." if parts else "This run left an empty summary."
+
+
+def _accuracy(files: RunFiles) -> dict[str, str]:
+    """The same figure for a wide and for a narrow screen: scaled down, its words would be too small to read."""
+    if not curves(files):
+        return {}
+    return {name: draw_accuracy(files, width=width, name=name) for name, width in (("wide", _WIDE), ("narrow", _NARROW))}
+
+
+def _cells(genotype: Genotype) -> Iterator[_Cell]:
+    for group in genotype.groups:
+        svg = draw_cell(genotype, group) if fits_a_page(genotype, group) else None
+        yield _Cell(group, svg, equations(genotype, group), parameter_free(genotype, group))
+
+
+def _words(value: object) -> str:
+    """A value of environment.json on one line."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return ", ".join(_words(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return " ".join(_words(item) for item in value.values())
+    return "none" if value is None else json.dumps(value)

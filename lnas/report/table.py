@@ -1,0 +1,95 @@
+"""The table at the end of a run: what a summary says, as rows of words."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from lnas.report.documents import Summary
+from lnas.report.read import document
+from lnas.report.text import line
+
+Row: TypeAlias = tuple[str, str]
+"""(label, value), both of one line and free of control characters."""
+
+
+def rows(summary: Summary | Mapping[str, object]) -> tuple[Row, ...]:
+    """What is known, in the order a reader asks for it; a row that is not known is left out.
+
+    Raises:
+        RunError: where a mapping is no summary.
+    """
+    known = summary if isinstance(summary, Summary) else document(Summary, summary, where="summary")
+    return tuple((line(label, most=48), line(value)) for label, value in _rows(known))
+
+
+def rich_table(summary: Summary | Mapping[str, object]) -> Table:
+    """The same rows for a terminal.  Nothing of a run is read as markup.
+
+    Raises:
+        RunError: where a mapping is no summary.
+    """
+    known = summary if isinstance(summary, Summary) else document(Summary, summary, where="summary")
+    table = Table(title=Text(_title(known)), box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in rows(known):
+        table.add_row(Text(label), Text(value))
+    return table
+
+
+def percent(fraction: float) -> str:
+    """Two decimals: one of 10,000 pictures can be seen."""
+    return f"{100 * fraction:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """In the largest two units: "41.2 s", "12 min 5 s", "5 h 12 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _title(summary: Summary) -> str:
+    return " · ".join(line(part, most=120) for part in (summary.run, summary.recipe) if part)
+
+
+def _rows(summary: Summary) -> Iterator[Row]:
+    if (accuracy := summary.accuracy) is not None:
+        if accuracy.test is not None:
+            yield "Accuracy, test", percent(accuracy.test)
+        if accuracy.validation is not None:
+            yield "Accuracy, validation", percent(accuracy.validation)
+    if (baseline := summary.baseline) is not None and baseline.validation is not None:
+        yield "Baseline, validation", percent(baseline.validation) + (f" ({baseline.what})" if baseline.what else "")
+    for name, sparsity in (summary.sparsity or {}).items():
+        yield f"Sparsity of {name}", f"{sparsity.target:.4g} asked, {sparsity.attained:.4g} attained"
+    if (parameters := summary.parameters) is not None:
+        yield "Parameters, total", f"{parameters.total:,}"
+        yield "Parameters, non-zero", _part(parameters.nonzero, parameters.total)
+    if (macs := summary.macs) is not None:
+        yield "Multiply-adds, dense", f"{macs.dense:,}"
+        yield "Multiply-adds, non-zero", _part(macs.nonzero, macs.dense)
+        yield "Multiply-adds, structural", _part(macs.structural, macs.dense)
+    if (latency := summary.latency) is not None:
+        circumstances = [
+            "" if latency.batch is None else f"batch of {latency.batch}",
+            latency.device,
+            "" if latency.threads is None else f"{latency.threads} thread{'s' * (latency.threads != 1)}",
+            "" if latency.repeats is None else f"median of {latency.repeats}",
+        ]
+        yield "Latency", f"{latency.ms:.3g} ms ({', '.join(c for c in circumstances if c)})"
+    if (seconds := summary.seconds) is not None:
+        if seconds.search is not None:
+            yield "Time, search", duration(seconds.search)
+        if seconds.train is not None:
+            yield "Time, train", duration(seconds.train)
+
+
+def _part(part: int, whole: int) -> str:
+    return f"{part:,} ({percent(part / whole)})" if whole else f"{part:,}"

@@ -1,0 +1,127 @@
+"""From a configuration to a run: what is built, what is suggested, and what is refused before the first step."""
+
+import pytest
+import torch
+
+import lnas
+from lnas.core.errors import LnasError
+from lnas.host.assemble import build, resolve
+from lnas.host.plugins import Host
+
+TINY = "cells,channels=2,layers=3,nodes=2,network_channels=2,network_layers=3"
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return Host(entry_points=False)
+
+
+def job(host: Host, **given):
+    merged, dataset = resolve(host, command_line={"space": TINY, "epochs": "2:2", "device": "cpu", **given})
+    return build(merged.config, host, dataset)
+
+
+def test_the_data_set_suggests_and_the_user_wins(host: Host) -> None:
+    merged, _ = resolve(host, command_line={"space": "cells,layers=3"})
+    assert merged.config.space.options["layers"] == "3"
+    assert merged.origins["space.layers"] == "command line"
+    assert merged.origins["space.channels"] == "data set digits"
+    assert merged.origins["seed"] == "default"
+
+
+def test_stages_divide_their_steps(host: Host) -> None:
+    made = job(host, prune=("alpha:iterative,sparsity=0.5,rounds=4", "theta:one-shot,sparsity=0.5"))
+    search, train = made.pipeline.stages
+    assert search.steps == 2 * made.stream.steps_per_epoch("pairs") == 40
+    assert search.loop() == (10, 0)
+    assert train.steps == 2 * made.stream.steps_per_epoch("all") == 80
+    assert train.loop() == (40, 40)
+    plan = made.plan()
+    assert plan.recipe == "generalized"
+    assert [stage.rounds for stage in plan.stages] == [4, 1]
+    assert plan.stages[0].sparsities[-1] == pytest.approx(0.5)
+    assert plan.examples["test"] == made.dataset.size("test")
+
+
+def test_two_builds_of_one_seed_are_equal_and_of_another_are_not(host: Host) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        made = job(host, seed=seed)
+        alpha = made.pipeline.stages[0].strategy.alphas()
+        return torch.cat([x.detach().flatten() for x in (*made.space.parameters(), *alpha.values())])
+
+    assert weights(3).equal(weights(3))
+    assert not weights(3).equal(weights(4))
+
+
+def test_float64_reaches_theta_and_alpha(host: Host) -> None:
+    made = job(host, precision="float64")
+    assert next(made.space.parameters()).dtype is torch.float64
+    assert all(x.dtype is torch.float64 for x in made.pipeline.stages[0].strategy.alphas().values())
+    train, val = made.stream.draw("pairs", 0)
+    assert made.pipeline.step(train, val)["loss"].dtype is torch.float64
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"strategy": "dart"}, "did you mean 'darts'"),
+        ({"strategy": "darts,unroled=exact"}, "did you mean 'unrolled'"),
+        ({"strategy": "darts,unrolled=yes"}, "unrolled must be no or exact or finite"),
+        ({"strategy": "darts,alternate=0"}, "alternate must be at least 1"),
+        ({"strategy": "darts,lr=-1"}, "lr must be finite and at least 0"),
+        ({"space": "cells,channels=0"}, "channels must be a whole number of at least 1"),
+        ({"space": "cells,operations=none"}, "operations must be distinct and compute something"),
+        ({"space": "cells,operations=conv+none"}, "unknown operation 'conv'"),
+        ({"space": "cell"}, "did you mean 'cells'"),
+        ({"data": "digts"}, "did you mean 'digits'"),
+        ({"train": "lr=fast"}, "lr must be a number"),
+        ({"train": "momentum=1"}, "momentum must be in [0, 1)"),
+        ({"train": "learning=1"}, "option 'learning' does not exist"),
+        ({"device": "cuda:7"}, "is not there"),
+        ({"batch": 4000}, "batch"),
+        ({"prune": ("alpha:iterative,rounds=100",)}, "100 prune rounds do not fit into 40 search steps"),
+        ({"prune": ("theta:one-shot,rewind=60it",)}, "rewind must be a step before the first prune, 0 to 40, not 60"),
+        ({"prune": ("alpha:one-shot,scope=global,sparsity=0.98",)}, "must stay"),
+        ({"recipe": "varian1"}, "did you mean 'variant1'"),
+    ],
+)
+def test_what_cannot_work_is_refused(host: Host, given: dict[str, object], says: str) -> None:
+    with pytest.raises(LnasError) as caught:
+        job(host, **given)
+    assert says in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_pipeline_on_own_batches_is_the_same_recipe() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        lnas.MixedOp({"one": torch.nn.Linear(4, 8), "two": torch.nn.Linear(4, 8, bias=False)}), torch.nn.Linear(8, 3)
+    )
+    pipeline = lnas.pipeline(
+        "generalized",
+        lnas.ChoiceSpace(model),
+        lnas.cross_entropy,
+        search=4,
+        train=6,
+        prune=["alpha:one-shot,sparsity=0.5", "theta:one-shot,sparsity=0.25,rewind=0"],
+        host=Host(entry_points=False),
+    )
+    x, y = torch.randn(10, 8, 4), torch.randint(0, 3, (10, 8))
+    steps = 0
+    while not pipeline.done:
+        pipeline.step((x[steps], y[steps]), (x[-steps], y[-steps]))
+        steps += 1
+    ticket = pipeline.ticket
+    assert steps == 10
+    assert ticket.sparsity["alpha"].attained == 0.5
+    assert ticket.sparsity["theta"].attained == 0.25
+    assert {name: float((weight == 0).float().mean()) for name, weight in ticket.network.named_parameters() if weight.dim() == 2} == {
+        "0.weight": 0.25,
+        "1.weight": 0.25,
+    }
+
+
+def test_a_recipe_that_takes_no_such_pruning_says_so() -> None:
+    model = torch.nn.Sequential(lnas.MixedOp({"one": torch.nn.Linear(4, 3), "two": torch.nn.Linear(4, 3)}))
+    with pytest.raises(LnasError, match="recipe variant2 of lnas .* does not go with pruning theta"):
+        lnas.pipeline("variant2", lnas.ChoiceSpace(model), lnas.cross_entropy, search=4, train=4, prune=["theta:one-shot"])

@@ -1,0 +1,268 @@
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lnas import __version__, hookimpl
+from lnas.core.errors import ConfigError, PluginError, UnknownNameError
+from lnas.host.options import options_of
+from lnas.host.plugins import Host, PluginRecord
+from lnas.host.registry import KINDS
+
+Install = Callable[..., None]
+
+CUBIC = """
+    from lnas import hookimpl
+
+    @hookimpl
+    def lnas_schedules(register):
+        register("cubic", "{module}:Cubic", summary="fast early,\\n  gentle late")
+
+    class Cubic:
+        pass
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """`install(name, source)` puts a distribution lnas-NAME 0.3 with one module lnas_NAME on the import path."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+
+    def write(name: str, source: str, *, entry: str | None = None, target: str | None = None) -> None:
+        module = f"lnas_{name}"
+        text = textwrap.dedent(source).replace("{module}", module)
+        (tmp_path / f"{module}.py").write_text(text, encoding="utf-8")
+        info = tmp_path / f"{module}-0.3.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: lnas-{name}\nVersion: 0.3\n")
+        (info / "entry_points.txt").write_text(f"[lnas]\n{entry or name} = {target or module}\n")
+
+    yield write
+    for module in set(sys.modules) - before:
+        del sys.modules[module]
+
+
+def record(host: Host, name: str) -> PluginRecord:
+    (found,) = [plugin for plugin in host.plugins if plugin.name == name]
+    return found
+
+
+def test_the_built_in_parts_come_through_the_hooks_and_can_all_be_loaded() -> None:
+    host = Host(entry_points=False)
+    (built_in,) = host.plugins
+    assert (built_in.name, built_in.version, built_in.origin, built_in.status) == ("lnas", __version__, "built-in", "active")
+    assert host.warnings == ()
+    names = {kind: [part.name for part in host.registry.all(kind)] for kind in KINDS}
+    assert names == {
+        "strategy": ["darts", "random"],
+        "space": ["cells"],
+        "schedule": ["iterative", "never", "one-shot"],
+        "target": ["alpha", "theta"],
+        "importance": ["magnitude", "probability", "random"],
+        "recipe": ["baseline", "generalized", "variant1", "variant2"],
+        "dataset": ["cifar10", "cifar100", "digits", "fashion_mnist", "folder", "mnist"],
+        "observer": [],
+    }
+    for part in built_in.components:
+        assert part.summary
+        for option in options_of(part.load(), part.kind):
+            assert option.help, f"{part}: {option.name} is not explained"
+
+
+def test_an_installed_plugin_is_found_with_its_distribution(install: Install) -> None:
+    install("cubic", CUBIC)
+    host = Host()
+    found = record(host, "cubic")
+    assert (found.distribution, found.version, found.origin, found.status) == ("lnas-cubic", "0.3", "entry point", "active")
+    part = host.registry.get("schedule", "cubic")
+    assert found.components == (part,)
+    assert (part.plugin, part.version, part.summary) == ("cubic", "0.3", "fast early, gentle late")
+    assert part.load().__name__ == "Cubic"
+
+
+def test_installed_plugins_are_not_looked_for_where_they_are_not_wanted(install: Install) -> None:
+    install("cubic", CUBIC)
+    assert [plugin.name for plugin in Host(entry_points=False).plugins] == ["lnas"]
+    assert "lnas_cubic" not in sys.modules
+
+
+def test_installed_plugins_come_in_the_order_of_their_names(install: Install) -> None:
+    for name in ("zeta", "alpha_first", "middle"):
+        install(name, CUBIC)
+    ours = [plugin.name for plugin in Host().plugins if plugin.name in ("zeta", "alpha_first", "middle")]
+    assert ours == ["alpha_first", "middle", "zeta"]
+
+
+BROKEN = {
+    "an import that is missing": ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+    "an exit": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "a syntax error": ("def (:", "SyntaxError: invalid syntax"),
+    "a message of several lines": (r"raise RuntimeError('one\n\x1b[31mtwo')", "RuntimeError: one ?[31mtwo"),
+    "an error that cannot be shown": (
+        "class E(Exception):\n    def __str__(self): raise ValueError\nraise E",
+        "E",
+    ),
+    "a misspelt hook": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_shedules(register): pass",
+        "there is no hook lnas_shedules; did you mean lnas_schedules? the hooks are lnas_strategies, ",
+    ),
+    "an unmarked hook": (
+        "def lnas_schedules(register): pass",
+        "its function lnas_schedules is not marked; write @lnas.hookimpl above it",
+    ),
+    "no hook": ("pass", "it implements no hook; the hooks are lnas_strategies, "),
+    "a hook with other arguments": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(registrar): pass",
+        "PluginValidationError: ",
+    ),
+    "a hook that raises": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): 1 / 0",
+        "ZeroDivisionError: division by zero",
+    ),
+    "a name that cannot be typed": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): register('a:b', 'a:B')",
+        "'a:b' cannot be the name of a schedule; letters, digits, ",
+    ),
+    "a target that is no target": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): register('a', 'a.B')",
+        "schedule a: 'a.B' is no \"module:Object\"",
+    ),
+    "a class in place of its name": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): register('a', int)",
+        "schedule a: <class 'int'> is no \"module:Object\"",
+    ),
+    "a name registered twice": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): register('a', 'a:B'); register('a', 'a:C')",
+        "schedule a is registered twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "error"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_is_recorded_and_the_others_work(install: Install, source: str, error: str) -> None:
+    install("broken", source)
+    install("cubic", CUBIC)
+    host = Host()
+    failed = record(host, "broken")
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert failed.error.startswith(error)
+    assert "\n" not in failed.error
+    assert host.warnings == (f"plugin broken (lnas-broken 0.3) is switched off: {failed.error}",)
+    assert record(host, "cubic").status == "active"
+    assert host.registry.get("schedule", "cubic").load().__name__ == "Cubic"
+    assert len(host.registry.all("schedule")) == 4
+
+
+def test_an_interrupt_is_not_swallowed(install: Install) -> None:
+    install("slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        Host()
+
+
+def test_a_hook_of_a_later_lnas_may_be_marked_optional(install: Install) -> None:
+    later = "import lnas\n@lnas.hookimpl(optionalhook=True)\ndef lnas_reports(register): pass\n"
+    install("later", later + textwrap.dedent(CUBIC))
+    assert record(Host(), "later").status == "active"
+
+
+def test_an_entry_point_that_does_not_exist_is_recorded(install: Install) -> None:
+    install("lost", CUBIC, target="lnas_nowhere:plugin")
+    assert record(Host(), "lost").error == "ModuleNotFoundError: No module named 'lnas_nowhere'"
+
+
+def test_a_part_that_was_registered_before_the_failure_cannot_be_used(install: Install) -> None:
+    install("half", textwrap.dedent(CUBIC) + "\n@hookimpl\ndef lnas_importances(register): raise OSError('no disk')")
+    host = Host()
+    with pytest.raises(PluginError) as caught:
+        host.registry.get("schedule", "cubic")
+    assert str(caught.value) == "schedule 'cubic' is not available: plugin half (lnas-half 0.3) failed: OSError: no disk"
+
+
+def test_an_unknown_name_tells_of_the_plugins_that_failed(install: Install) -> None:
+    install("broken", "raise ImportError('libx is missing')")
+    with pytest.raises(UnknownNameError) as caught:
+        Host().registry.get("schedule", "iterativ")
+    assert str(caught.value) == (
+        "unknown schedule 'iterativ'; did you mean 'iterative'? there are: iterative, never, one-shot;"
+        " plugin broken (lnas-broken 0.3) failed: ImportError: libx is missing"
+    )
+    with pytest.raises(
+        PluginError, match=r"schedule 'cubic' is not available: plugin broken \(lnas-broken 0\.3\) failed: ImportErr"
+    ):
+        Host().registry.get("schedule", "broken/cubic")
+
+
+def test_two_entry_points_of_one_name_are_told_apart(install: Install) -> None:
+    install("one", CUBIC, entry="cubic")
+    install("two", CUBIC, entry="cubic")
+    install("three", CUBIC, entry="lnas")
+    host = Host()
+    assert {"cubic", "lnas-two", "lnas-three"} <= {plugin.name for plugin in host.plugins if plugin.status == "active"}
+    assert host.registry.get("schedule", "lnas-two/cubic").target == "lnas_two:Cubic"
+    assert host.registry.get("schedule", "lnas-three/cubic").target == "lnas_three:Cubic"
+
+
+def test_one_object_is_one_plugin(install: Install) -> None:
+    install("one", CUBIC, entry="first")
+    install("two", CUBIC, entry="second", target="lnas_one")
+    assert record(Host(), "second").error == "it is the same object as the plugin first"
+
+
+def test_metadata_that_cannot_be_read_cost_the_plugins_and_not_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: str) -> None:
+        raise ValueError("entry_points.txt, line 3")
+
+    monkeypatch.setattr("importlib.metadata.entry_points", broken)
+    host = Host()
+    assert host.warnings == ("installed plugins cannot be listed: ValueError: entry_points.txt, line 3",)
+    assert host.registry.get("strategy", "darts").plugin == "lnas"
+
+
+class Toy:
+    """A plugin as an embedder hands it over."""
+
+    @hookimpl
+    def lnas_schedules(self, register: Callable[..., None]) -> None:
+        register("toy", "lnas_toy:Toy")
+
+
+def test_an_argument_is_a_plugin_too() -> None:
+    host = Host([Toy(), Toy()], entry_points=False)
+    assert [(plugin.name, plugin.origin) for plugin in host.plugins[1:]] == [("Toy", "argument"), ("Toy-2", "argument")]
+    assert host.registry.get("schedule", "Toy-2/toy").plugin == "Toy-2"
+    with pytest.raises(ConfigError, match="schedule 'toy' is offered by Toy and by Toy-2; write Toy/toy or Toy-2/toy"):
+        host.registry.get("schedule", "toy")
+
+
+def test_an_argument_that_cannot_be_a_plugin_is_recorded() -> None:
+    host = Host([SimpleNamespace(), Toy()], entry_points=False)
+    assert [plugin.status for plugin in host.plugins] == ["active", "failed", "active"]
+    assert host.plugins[1].error == "TypeError: unhashable type: 'types.SimpleNamespace'"
+
+
+def test_nothing_is_global() -> None:
+    with_toy, without = Host([Toy()], entry_points=False), Host(entry_points=False)
+    assert with_toy.registry.get("schedule", "toy").name == "toy"
+    with pytest.raises(UnknownNameError):
+        without.registry.get("schedule", "toy")
+
+
+def test_naming_things_does_not_import_torch() -> None:
+    names = ["config", "epochs", "fields", "hookspecs", "layers", "options", "plugins", "prune_lines", "registry", "spec", "toml"]
+    imports = ", ".join(f"lnas.host.{module}" for module in [*names, "values"])
+    code = f"""
+        import sys, {imports}, lnas.builtin.plugin
+        host = lnas.host.plugins.Host(entry_points=False)  # what else is installed here may import what it likes
+        lnas.host.config.merge(None, {{}}, {{"recipe": "variant1"}})
+        assert len(host.registry.all("strategy")) >= 2
+        heavy = {{"torch", "torchvision", "numpy", "click", "rich"}} & set(sys.modules)
+        sys.exit(f"imported {{heavy}}" if heavy else 0)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

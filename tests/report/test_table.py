@@ -1,0 +1,86 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from lnas.core.errors import RunError
+from lnas.report.table import duration, rich_table, rows
+
+SUMMARY = {
+    "schema": 1,
+    "run": "runs/a",
+    "recipe": "generalized",
+    "accuracy": {"validation": 0.98125, "test": 0.9744},
+    "baseline": {"validation": 0.9833, "what": "the same network before pruning, after 200 steps"},
+    "sparsity": {"alpha": {"target": 0.95, "attained": 0.875}, "theta": {"target": 0.5, "attained": 0.50000012}},
+    "parameters": {"total": 334942, "nonzero": 167471},
+    "macs": {"dense": 4_000_000, "nonzero": 1_000_000, "structural": 3_000_000},
+    "latency": {"ms": 3.4567, "device": "cpu", "threads": 1, "batch": 1, "repeats": 20},
+    "seconds": {"search": 41.23, "train": 3725.0},
+    "digest": "sha256:00",
+}
+
+
+def printed(summary: dict[str, object], width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="truecolor")
+    console.print(rich_table(summary))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_every_figure_has_its_row() -> None:
+    assert rows(SUMMARY) == (
+        ("Accuracy, test", "97.44 %"),
+        ("Accuracy, validation", "98.12 %"),
+        ("Baseline, validation", "98.33 % (the same network before pruning, after 200 steps)"),
+        ("Sparsity of alpha", "0.95 asked, 0.875 attained"),
+        ("Sparsity of theta", "0.5 asked, 0.5 attained"),
+        ("Parameters, total", "334,942"),
+        ("Parameters, non-zero", "167,471 (50.00 %)"),
+        ("Multiply-adds, dense", "4,000,000"),
+        ("Multiply-adds, non-zero", "1,000,000 (25.00 %)"),
+        ("Multiply-adds, structural", "3,000,000 (75.00 %)"),
+        ("Latency", "3.46 ms (batch of 1, cpu, 1 thread, median of 20)"),
+        ("Time, search", "41.2 s"),
+        ("Time, train", "1 h 2 min"),
+    )
+
+
+def test_what_is_not_known_has_no_row() -> None:
+    assert rows({}) == ()
+    assert rows({"baseline": None, "accuracy": {"test": 1.0}, "seconds": {"train": 1}}) == (
+        ("Accuracy, test", "100.00 %"),
+        ("Time, train", "1.0 s"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (60, "1 min 0 s"), (3599.6, "1 h 0 min"), (18720, "5 h 12 min")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_the_terminal_shows_the_same_rows() -> None:
+    text = printed(SUMMARY)
+    assert "runs/a · generalized" in text
+    assert all(label in text and value in text for label, value in rows(SUMMARY))
+
+
+def test_nothing_of_a_run_is_markup_on_the_terminal() -> None:
+    words = "[/x] [bold]b[/bold] \x1b[31mred :smile:"
+    shown = "[/x] [bold]b[/bold] red :smile:"
+    summary = {
+        "run": words,
+        "recipe": words,
+        "sparsity": {words: {"target": 0.5, "attained": 0.5}},
+        "latency": {"ms": 1, "device": words},
+    }
+    text = printed(summary)
+    assert text.count(shown) == 4
+    assert "\x1b[31m" not in text
+
+
+def test_a_mapping_that_is_no_summary_is_refused() -> None:
+    with pytest.raises(RunError, match=r"summary: macs\.structural: Field required"):
+        rows({"macs": {"dense": 1, "nonzero": 1}})
