@@ -75,17 +75,22 @@ class ChoiceSpace(SearchSpace):
         policy: what is derived: argmax, survivors, gated, or auto (survivors where a path has died, else argmax).
 
     Raises:
-        ConfigError: where the module holds no choice or one within another, or the policy does not exist.
+        ConfigError: where the module holds no choice, one within another or one in two places, or the policy does not exist.
     """
 
     def __init__(self, model: nn.Module, *, policy: Literal["auto", "argmax", "survivors", "gated"] = "auto") -> None:
         super().__init__()
-        choices = {name or "choice": part for name, part in model.named_modules() if isinstance(part, MixedOp)}
+        choices: dict[str, MixedOp] = {}
+        for place, part in model.named_modules(remove_duplicate=False):
+            if isinstance(part, MixedOp):
+                name = place or "choice"
+                if any(part is other for other in choices.values()):
+                    raise ConfigError(f"choice {name!r} stands in several places; give each place a MixedOp of its own")
+                if any(part is inner for other in choices.values() for inner in other.modules()):
+                    raise ConfigError(f"choice {name!r} lies within another choice; candidates may hold no MixedOp")
+                choices[name] = part
         if not choices:
             raise ConfigError("this module holds no MixedOp; put one where a choice should be")
-        for name in choices:
-            if any(name.startswith(f"{other}.") for other in choices):
-                raise ConfigError(f"choice {name!r} lies within another choice; candidates may hold no MixedOp")
         self.model = model
         self.policy = policy
         self._choices = choices

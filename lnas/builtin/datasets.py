@@ -18,7 +18,7 @@ Root: TypeAlias = Annotated[str, "the folder that torchvision downloaded the dat
 _DIGITS = 1797
 
 
-def digits(*, crop: Crop = 1, flip: Flip = False, cutout: Cutout = 0, normalise: Normalise = True) -> Pictures:
+def digits(*, crop: Crop = 0, flip: Flip = False, cutout: Cutout = 0, normalise: Normalise = True) -> Pictures:
     """The 1,797 handwritten digits of UCI's optdigits, 1x8x8, part of the package (see digits/LICENCE.txt).
 
     Every fifth picture of each digit is a test picture (355 in all), whatever the seed of a run.

@@ -49,7 +49,7 @@ class Iterative(PruningSchedule):
     after round r, which ends far above p; it warns with the sparsity it ends at.
 
     Raises:
-        SparsityError: where the sparsity is outside [0, 1).
+        SparsityError: where the sparsity is outside [0, 1), or the literal form ends at 1.
         ConfigError: where there are fewer than 1 rounds or the form does not exist.
     """
 
@@ -67,6 +67,10 @@ class Iterative(PruningSchedule):
             raise ConfigError(f"form must be geometric or literal, not {self.form!r}")
         if self.form == "literal" and self.rounds > 1:
             final = self.sparsity_after(self.rounds)
+            if final >= 1:  # in floating point
+                raise SparsityError(
+                    f"the literal form of p = {self.sparsity:g} in {self.rounds} rounds leaves nothing; fewer rounds, or geometric"
+                )
             warnings.warn(
                 f"the literal form of p = {self.sparsity:g} in {self.rounds} rounds ends at a sparsity of {final:.6g}",
                 stacklevel=3,

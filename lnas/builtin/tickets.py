@@ -83,6 +83,8 @@ def lottery_control(ticket: Rounds, control: Literal["reinit", "random_mask"], *
     if control == "reinit":
         with seeded(seed, "reinit"):
             _reset(ticket.learner.module)
+        for optimizer in ticket.learner.optimizers:
+            optimizer.state.clear()  # moments of step k belong to other weights
     else:
         masks = {name: _shuffled(mask, stream(seed, f"random mask/{name}")) for name, mask in masks.items()}
     for name, mask in target.masks().items():

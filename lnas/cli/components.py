@@ -117,7 +117,10 @@ def _describe(part: "Component") -> None:
     output.text(inspect.getdoc(part.load()) or "")
     options = _options(part)
     if options:
-        rows = ((option.name, option.form, _default(option), option.help) for option in options)
+        rows = (
+            (option.name, option.form, "the run's" if option.name == "seed" else _default(option), option.help)
+            for option in options
+        )
         output.result("", table(rows, head=("option", "value", "default", "what it is")))
     elif part.kind != "recipe":
         output.text("\nIt has no options.\n")

@@ -136,7 +136,8 @@ def _rows(figures: "Cost", task: "Task") -> list[tuple[str, str]]:
         ("Multiply-adds, structural", f"{macs.structural:,}"),
     ]
     if latency is not None:
-        how = f"batch of {latency.batch}, {latency.device}, {latency.threads} thread{'s' * (latency.threads != 1)}, median of {latency.repeats}"
+        threads = f"{latency.threads} thread{'s' * (latency.threads != 1)}"
+        how = f"batch of {latency.batch}, {latency.device}, {threads}, median of {latency.repeats}"
         rows.append(("Latency", f"{latency.ms:.3g} ms ({how})"))
     return rows
 

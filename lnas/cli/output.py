@@ -22,7 +22,7 @@ _UNBROKEN = 1000
 
 def text(words: str) -> None:
     """Print a result as it is, line for line."""
-    print(plain(words))
+    _write(plain(words) + "\n")
 
 
 def result(*parts: "RenderableType") -> None:
@@ -31,8 +31,10 @@ def result(*parts: "RenderableType") -> None:
 
     width = None if sys.stdout.isatty() else _UNBROKEN
     console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
-    for part in parts:
-        console.print(plain(part) if isinstance(part, str) else part)
+    with console.capture() as captured:  # rich ends the program itself where the reader of a pipe went away
+        for part in parts:
+            console.print(plain(part) if isinstance(part, str) else part)
+    _write(captured.get())
 
 
 def document(value: Mapping[str, object]) -> None:
@@ -68,6 +70,12 @@ def warnings_in_words() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = before
+
+
+def _write(words: str) -> None:
+    """To standard output, whatever characters it knows."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(words.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _say(text: str) -> None:

@@ -19,6 +19,11 @@ from lnas.report.text import line
 _PAUSE = 0.1
 """Seconds between two drawings, at least."""
 
+_BAR = 6, 40
+_WORDS = 48
+"""The narrowest and the widest bar, and the columns that are left for words.  A row must not reach the edge: the ^C that a
+terminal shows there would begin a new line, and the rows above would be drawn one line off."""
+
 
 @dataclass(frozen=True)
 class Lengths:
@@ -172,9 +177,8 @@ def bars(console: Console) -> Progress:
     """A display of bars that is drawn when it is told to: no thread beside the one that trains."""
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=max(_BAR[0], min(_BAR[1], console.width - _WORDS))),
         TextColumn("{task.fields[words]}", markup=False),
         console=console,
         auto_refresh=False,
-        expand=True,
     )

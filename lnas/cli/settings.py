@@ -61,7 +61,7 @@ SETTINGS = (
     _Setting(
         "epochs",
         "SEARCH:TRAIN",
-        "Length of the search and of the retraining, in epochs or, as in 500it, in steps.  [default: 10:20]",
+        "Length of search and retraining, in epochs or, as in 500it, in steps.  [default: what suits the data, else 10:20]",
     ),
     _Setting("batch", "N", "Pictures in a batch.  [default: what suits the data, else 64]"),
     _Setting("validation", "FRACTION", "Fraction of the training pictures that is held out.  [default: 0.1]"),

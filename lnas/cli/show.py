@@ -1,5 +1,6 @@
 """`lnas show`, `lnas eval` and `lnas report`: a run that is there already."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,11 +27,9 @@ def show(run: str, as_json: bool) -> None:
 
     path = found(run)
     files = read(path)
-    known = files.summary or files.status
     if as_json:
-        output.document(known.model_dump(mode="json") if known else {})
-        return
-    if files.summary is not None:
+        output.document(json.loads((path / ("status.json" if files.summary is None else "summary.json")).read_bytes()))
+    elif files.summary is not None:
         from lnas.report.table import rich_table
 
         output.result(rich_table(files.summary))

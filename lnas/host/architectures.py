@@ -1,7 +1,6 @@
 """From what a user calls an architecture to a network: a published name, a genotype file, a string, or a run."""
 
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -46,15 +45,16 @@ def network(
             raise ConfigError(f"{text} is a run, and its network has its own sizes; leave out those that were given")
         trained, made_for, _ = models.loaded(RunDirectory.open(path), host)
         return trained, made_for
-    found = genotype(text)
-    task = task or Task()
-    sizes: dict[str, Any] = {} if channels is None else {"channels": channels}
+    found, task = genotype(text), task or Task()
     if set(found.groups) == {imported(f"{BENCH}:GROUP")}:
-        sizes |= {} if layers is None else {"cells": layers}
-        made: nn.Module = imported(f"{BENCH}:NasBench201Network")(found, task, **sizes)
+        make, depth = imported(f"{BENCH}:NasBench201Network"), "cells"
     else:
-        sizes |= {} if layers is None else {"layers": layers}
-        made = imported(CELLS)(found, task, **sizes)
+        make, depth = imported(CELLS), "layers"
+    sizes = {name: size for name, size in (("channels", channels), (depth, layers)) if size is not None}
+    try:
+        made: nn.Module = make(found, task, **sizes)
+    except GenotypeError as error:
+        raise GenotypeError(f"{text}: {error}") from None
     return made, task
 
 
@@ -71,7 +71,7 @@ def genotype(text: str) -> Genotype:
         return parsed
     path = _path(text)
     if path is None or not path.exists():
-        unknown = UnknownNameError("architecture", text, published)
+        unknown = UnknownNameError("architecture", text if len(text) <= 80 else f"{text[:77]}...", published)
         raise GenotypeError(f"{unknown}, or the path of a genotype file or a run directory, or a NAS-Bench-201 string")
     return _read(path)
 
@@ -83,7 +83,7 @@ def _path(text: str) -> Path | None:
         path.exists()
     except (OSError, ValueError):  # too long, or with a NUL
         return None
-    return path
+    return path if text else None  # no text would be the folder we are in
 
 
 def _read(path: Path) -> Genotype:

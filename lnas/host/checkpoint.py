@@ -54,7 +54,7 @@ def save(directory: Path, state: State, *, step: int, meta: Mapping[str, Any]) -
         RunError: where it cannot be written; the checkpoints before it are untouched.
     """
     tensors, document = pack(state)
-    files = {_TENSORS: safetensors.save(plain(tensors)), _STATE: _dump(document)}
+    files = {_TENSORS: safetensors.save(plain(tensors)), _STATE: json.dumps(document, allow_nan=False).encode()}
     manifest = {
         "schema": SCHEMA,
         "step": step,

@@ -38,9 +38,8 @@ def bound(registry: Registry, kind: str, name: str, options: Mapping[str, object
     """`factory` by name and options."""
     component = registry.get(kind, name)
     part = component.load()
-    values = validate(component, options)
-    if any(option.name == "seed" for option in options_of(part, kind)):
-        values.setdefault("seed", seed)
+    seeded = any(option.name == "seed" for option in options_of(part, kind))
+    values = validate(component, {"seed": seed, **options} if seeded else options)
 
     def make(*given: Any) -> Any:
         return part(*given, **values)

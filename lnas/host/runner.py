@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lnas.core.errors import NumericalError, RunError
-from lnas.core.learner import SearchStrategy
 from lnas.core.pipeline import Pipeline, Progress, Ticket
 from lnas.core.types import Metrics
 from lnas.host import checkpoint, durable, journal
 from lnas.host.evaluate import Correct, accuracy
 from lnas.host.events import Audience, EpochDone, Finished, Observer, Pruned, Resumed, StageStarted, StepDone
+from lnas.host.final import final_tensors
 from lnas.host.keeper import Keeper
 from lnas.host.means import Means
 from lnas.host.memory import Memory
@@ -156,7 +155,7 @@ class _Loop:
         assert memory.validation is not None and memory.best is not None, "a stage has steps, and its last one ends an epoch"
         test = accuracy(self.pipeline, self.stream.test_batches(), self.correct)
         ticket = self.pipeline.ticket  # after the test: a target may make the network smaller in place
-        tensors = _final_tensors(self.pipeline, ticket)
+        tensors = final_tensors(self.pipeline, ticket)
         if ticket.network is not None:
             checkpoint.save_tensors(self.directory.weights, tensors)
         self._write_genotype(ticket)
@@ -248,18 +247,3 @@ class _Loop:
     def _write_genotype(self, ticket: Ticket) -> None:
         if ticket.genotype is not None:
             durable.write_json(self.directory.genotype, ticket.genotype.to_json())
-
-
-def _final_tensors(pipeline: Pipeline, ticket: Ticket) -> dict[str, Tensor]:
-    """Those of the network; where there is only a search, of what it searched, and alpha."""
-    if ticket.network is not None:
-        return _tensors_of(ticket.network.state_dict())
-    tensors = {f"module.{name}": tensor for name, tensor in _tensors_of(pipeline.module.state_dict()).items()}
-    if isinstance(learner := pipeline.rounds.learner, SearchStrategy):
-        tensors.update({f"alpha.{group}": alpha for group, alpha in learner.alphas().items()})
-    return tensors
-
-
-def _tensors_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Without the extra state that a module may have: it is no tensor, and safetensors cannot hold it."""
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}

@@ -80,6 +80,8 @@ def _headline(files: RunFiles) -> str:
     """One sentence: what the run came to, or where it stands."""
     summary, status = files.summary, files.status
     if summary is None:
+        if status is not None and status.state == "finished":
+            return "The training of this run is finished, but it left no summary."
         where = "" if status is None else f": {status.state}"
         if status is not None and status.stage is not None and status.step is not None:
             where += f", {status.stage} step {status.step:,}" + ("" if status.steps is None else f" of {status.steps:,}")

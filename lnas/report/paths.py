@@ -83,18 +83,20 @@ def _draw(figure: Figure, history: PathHistory, rows: int, height: float) -> Non
     axes = figure.add_axes(
         (_LEFT / WIDTH, _BOTTOM / height, (WIDTH - _LEFT - _RIGHT) / WIDTH, (height - _TOP - _BOTTOM) / height)
     )
-    most = max(float(np.nan_to_num(history.probabilities).max()), 0.01)
+    # at least twice the probability that all operations share at first, so that an even choice does not look decided
+    most = max(float(np.nan_to_num(history.probabilities).max()), 2 / len(history.operations))
     table = _with_gaps(history.probabilities, fill=np.nan)
     extent = (-0.5, len(history.epochs) - 0.5, rows - 0.5, -0.5)
     live = np.ma.masked_where(~(table > 0), table)
     axes.imshow(live, cmap=_COLOURS, vmin=0, vmax=most, aspect="auto", interpolation="none", extent=extent)
-    axes.add_patch(_hatched(table == 0))
+    if (table == 0).any():
+        axes.add_patch(_hatched(table == 0))
     _label(axes, history)
     scale = figure.add_axes((_LEFT / WIDTH, 1 - 12 / height, (WIDTH - _LEFT - _RIGHT) / WIDTH, 8 / height))
     scale.imshow(np.linspace(0, 1, 64)[None], cmap=_COLOURS, aspect="auto", interpolation="none", extent=(0, most, 0, 1))
     scale.set_facecolor("none")
     scale.set_yticks([])
-    scale.xaxis.set_major_locator(MaxNLocator(4))
+    scale.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     scale.tick_params(length=2, labelsize=9, pad=1)
     scale.spines[:].set_visible(False)
     figure.text(_LEFT / WIDTH - 6 / WIDTH, 1 - 8 / height, "probability", ha="right", va="center", fontsize=10, color=svg.MUTED)
@@ -148,12 +150,11 @@ def _with_gaps(values: NDArray[np.float64], *, fill: float) -> NDArray[np.float6
 
 
 def _hatched(cells: NDArray[np.bool_]) -> PathPatch:
-    """One patch over all `cells`; a run of neighbours in a row is one rectangle."""
+    """One patch over all `cells`, of which there is at least one; a run of neighbours in a row is one rectangle."""
     rectangles = []
     for row, flags in enumerate(cells):
         turns = np.flatnonzero(np.diff(flags, prepend=False, append=False))
         for first, end in zip(turns[::2], turns[1::2], strict=True):
             corners = [(first - 0.5, row - 0.42), (end - 0.5, row - 0.42), (end - 0.5, row + 0.42), (first - 0.5, row + 0.42)]
             rectangles.append(Path([*corners, corners[0]], closed=True))
-    path = Path.make_compound_path(*rectangles) if rectangles else Path(np.zeros((0, 2)))
-    return PathPatch(path, facecolor="none", edgecolor=svg.MUTED, linewidth=0.0, hatch="////")
+    return PathPatch(Path.make_compound_path(*rectangles), facecolor="none", edgecolor=svg.MUTED, linewidth=0.0, hatch="////")

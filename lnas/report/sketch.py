@@ -101,8 +101,6 @@ class Sketch:
         if self.outputs:
             self._draw_output()
 
-    # -- rows --------------------------------------------------------------------------------------------------------
-
     def _draw_inputs(self) -> None:
         count = len(self.inputs)
         self.y += 13
@@ -167,8 +165,6 @@ class Sketch:
     def _is_output(self, node: int) -> bool:
         return not self.outputs and node == self.end - 1
 
-    # -- lines -------------------------------------------------------------------------------------------------------
-
     def _x_of(self, source: int) -> tuple[float, int]:
         """Where the line of `source` comes from."""
         return (self._above[source][0] if source in self._above else self._lanes[source].x), source
@@ -215,8 +211,6 @@ class Sketch:
     def _path(self, net: str, d: str) -> None:
         """Lines of one net (all from a source, or all into a node) join where they touch."""
         self._wires.setdefault(net, []).append(d)
-
-    # -- shapes ------------------------------------------------------------------------------------------------------
 
     def _widths(self, node: int) -> list[float]:
         return [

@@ -56,7 +56,7 @@ def drawing(width: float, height: float, *, name: str, label: str, draw: Callabl
 
 def drawable(text: str) -> str:
     """`text` in characters that the drawing font has; others as their escapes."""
-    return plain(text).encode("latin-1", "backslashreplace").decode("latin-1")
+    return plain(text).encode("cp1252", "backslashreplace").decode("cp1252")
 
 
 def _for_a_page(svg: str, *, name: str, label: str) -> str:

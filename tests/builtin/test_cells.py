@@ -203,7 +203,10 @@ def test_a_dead_path_runs_no_kernel(make_space: Any, make_batches: Any, loss: An
     assert half.counts["aten.convolution.default"] == outside + sum(map(convolutions, living.values()))
     norms = sum(isinstance(part, nn.BatchNorm2d) for module in living.values() for part in module.modules())
     assert half.counts["aten.native_batch_norm.default"] + half.counts["aten._native_batch_norm_legit.default"] == (
-        norms + sum(isinstance(part, nn.BatchNorm2d) for part in (plain.stem, *(c.inputs for c in plain.cells)) for part in part.modules())
+        norms
+        + sum(
+            isinstance(part, nn.BatchNorm2d) for part in (plain.stem, *(c.inputs for c in plain.cells)) for part in part.modules()
+        )
     )
     assert sum(half.counts.values()) < 0.7 * sum(all_paths.counts.values())
 

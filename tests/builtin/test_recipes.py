@@ -76,7 +76,11 @@ def prune_paths(scores: list[list[float]], alive: list[list[bool]], operations: 
     none = operations.index("none")
     size = len(operations)
     pools = [[(e, o) for o in range(size)] for e in range(len(alive))]
-    owners = pools if scope == "edge" else [[(e, o) for e, edge in enumerate(EDGES) if edge[1] == n for o in range(size)] for n in (2, 3)]
+    owners = (
+        pools
+        if scope == "edge"
+        else [[(e, o) for e, edge in enumerate(EDGES) if edge[1] == n for o in range(size)] for n in (2, 3)]
+    )
     spared = set()
     for owner in owners:
         able = [(e, o) for e, o in owner if alive[e][o] and o != none]
@@ -95,11 +99,15 @@ def architecture(alpha: dict[str, torch.Tensor], alive: dict[str, list[list[bool
     groups = {}
     for kind in KINDS:
         weights = softmax(alpha[kind].detach(), alive[kind]).tolist()
-        able = [[(w, -o) for o, w in enumerate(row) if alive[kind][e][o] and operations[o] != "none"] for e, row in enumerate(weights)]
+        able = [
+            [(w, -o) for o, w in enumerate(row) if alive[kind][e][o] and operations[o] != "none"] for e, row in enumerate(weights)
+        ]
         if died:
             chosen = [(e, -o) for e, row in enumerate(able) for _, o in row]
         else:
-            strongest = [e for n in (2, 3) for e in sorted((e for e in range(5) if EDGES[e][1] == n), key=lambda e: -max(able[e])[0])[:2]]
+            strongest = [
+                e for n in (2, 3) for e in sorted((e for e in range(5) if EDGES[e][1] == n), key=lambda e: -max(able[e])[0])[:2]
+            ]
             chosen = [(e, -max(able[e])[1]) for e in sorted(strongest)]
         groups[kind] = tuple(Gene(operations[o], *EDGES[e]) for e, o in chosen)
     return Genotype(groups, dict.fromkeys(KINDS, (2, 3)))
@@ -121,7 +129,9 @@ def search_by_hand(
 ) -> Genotype:
     operations = space.operations["normal"]
     alpha = {
-        kind: torch.nn.Parameter(1e-3 * torch.randn(5, len(operations), generator=torch.Generator().manual_seed(seed_of(f"alpha/{kind}"))))
+        kind: torch.nn.Parameter(
+            1e-3 * torch.randn(5, len(operations), generator=torch.Generator().manual_seed(seed_of(f"alpha/{kind}")))
+        )
         for kind in KINDS
     }
     alive = {kind: [[True] * len(operations) for _ in EDGES] for kind in KINDS}
@@ -209,7 +219,9 @@ def retrain_by_hand(
     everywhere: bool = False,  # weights compete in the whole network, not within their layer
 ) -> None:
     prunable = {
-        f"{name}.weight": part.weight for name, part in network.named_modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)
+        f"{name}.weight": part.weight
+        for name, part in network.named_modules()
+        if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)
     }
     masks = {name: [True] * weight.numel() for name, weight in prunable.items()}
     optimizer = sgd(network)
@@ -246,7 +258,11 @@ def retrain_by_hand(
         remember()
 
     def remember() -> None:
-        trace[-1] |= {"theta": copy.deepcopy(network.state_dict()), "masks": copy.deepcopy(masks), "momenta": momenta(network, optimizer)}
+        trace[-1] |= {
+            "theta": copy.deepcopy(network.state_dict()),
+            "masks": copy.deepcopy(masks),
+            "momenta": momenta(network, optimizer),
+        }
 
     for p in after:
         for _ in range(k):
@@ -350,10 +366,21 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Pruning], tuple[int, int],
     "variant1, three rounds over the whole network, rewound to the step of the first prune": (
         variant1,
         {},
-        {"theta": MAGNITUDE(partial(lambda learner: Theta(learner.module, learner.optimizers, scope="global")), Iterative(0.6, 3), rewind=2)},
+        {
+            "theta": MAGNITUDE(
+                partial(lambda learner: Theta(learner.module, learner.optimizers, scope="global")), Iterative(0.6, 3), rewind=2
+            )
+        },
         (2, 8),
         {},
-        {"after": tuple(1 - 0.4 ** (r / 3) for r in (1, 2)) + (0.6,), "k": 2, "rewind": 2, "horizon": 4, "finish": 2, "everywhere": True},
+        {
+            "after": tuple(1 - 0.4 ** (r / 3) for r in (1, 2)) + (0.6,),
+            "k": 2,
+            "rewind": 2,
+            "horizon": 4,
+            "finish": 2,
+            "everywhere": True,
+        },
     ),
     "variant2, two rounds": (
         variant2,

@@ -29,7 +29,9 @@ def test_geometric_rounds_keep_the_same_share_of_the_survivors() -> None:
     schedule = Iterative(0.875, 3)  # half of the survivors each time
     assert [schedule.sparsity_after(r) for r in range(4)] == pytest.approx([0, 0.5, 0.75, 0.875], abs=1e-15)
     ladder = Iterative(1 - 0.8**15, 15)  # the lottery ticket's 20 % each time
-    assert [100 * (1 - ladder.sparsity_after(r)) for r in (3, 7, 9, 15)] == pytest.approx([51.2, 20.97152, 13.4217728, 3.518437], abs=1e-6)
+    assert [100 * (1 - ladder.sparsity_after(r)) for r in (3, 7, 9, 15)] == pytest.approx(
+        [51.2, 20.97152, 13.4217728, 3.518437], abs=1e-6
+    )
 
 
 def test_the_literal_form_removes_the_nth_root_and_says_where_it_ends() -> None:

@@ -99,7 +99,9 @@ def supernet(dtype: torch.dtype = torch.float64) -> CellSpace:
 
 def pair() -> tuple[Any, Any]:
     generator = torch.Generator().manual_seed(4)
-    draw = [(torch.randn(6, 3, 8, 8, generator=generator).double(), torch.randint(4, (6,), generator=generator)) for _ in range(2)]
+    draw = [
+        (torch.randn(6, 3, 8, 8, generator=generator).double(), torch.randint(4, (6,), generator=generator)) for _ in range(2)
+    ]
     return draw[0], draw[1]
 
 
@@ -162,7 +164,9 @@ class Reference:
         self.right = [d - xi * m for d, m in zip(direct, mixed, strict=True)]
         self.bugs = {
             "the sign of the second term": [d + xi * m for d, m in zip(direct, mixed, strict=True)],
-            "the second term divided by 2 and multiplied by epsilon": [d - xi * m * 1e-10 for d, m in zip(direct, mixed, strict=True)],
+            "the second term divided by 2 and multiplied by epsilon": [
+                d - xi * m * 1e-10 for d, m in zip(direct, mixed, strict=True)
+            ],
             "the virtual step does nothing": [d - xi * m for d, m in zip(here, mixed_here, strict=True)],
             "the virtual step goes uphill": [d - xi * m for d, m in zip(up, mixed_up, strict=True)],
             "first order": here,

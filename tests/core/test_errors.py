@@ -24,7 +24,9 @@ def test_every_error_is_an_lnas_error_with_its_exit_code() -> None:
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    lines = [line for line in (errors.__doc__ or "").splitlines() if "Error " in line and ("──" in line or line.startswith("    Lnas"))]
+    lines = [
+        line for line in (errors.__doc__ or "").splitlines() if "Error " in line and ("──" in line or line.startswith("    Lnas"))
+    ]
     parents: dict[str, str] = {}
     stack: list[tuple[int, str]] = []
     for line in lines:

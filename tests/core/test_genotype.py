@@ -97,7 +97,9 @@ def test_a_malformed_document_is_refused_in_one_line(document: object, says: str
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("text", ["", "{", "\x00\xff", "[" * 100_000, '{"schema": 1, "groups": {"a": {"genes": [["x", 0, 1, NaN]]}}}', "1" * 9999])
+@pytest.mark.parametrize(
+    "text", ["", "{", "\x00\xff", "[" * 100_000, '{"schema": 1, "groups": {"a": {"genes": [["x", 0, 1, NaN]]}}}', "1" * 9999]
+)
 def test_a_text_that_is_no_genotype_is_refused(text: str) -> None:
     with pytest.raises(GenotypeError):
         Genotype.loads(text)
@@ -105,12 +107,19 @@ def test_a_text_that_is_no_genotype_is_refused(text: str) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["schema", "groups", "genes", "output", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["schema", "groups", "genes", "output", "x"]), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
 
-@given(st.one_of(JSON, st.builds(lambda genes, output: {"schema": 1, "groups": {"g": {"genes": genes, "output": output}}}, JSON, JSON)))
+@given(
+    st.one_of(
+        JSON, st.builds(lambda genes, output: {"schema": 1, "groups": {"g": {"genes": genes, "output": output}}}, JSON, JSON)
+    )
+)
 def test_nothing_but_an_lnas_error_comes_out_of_any_document(document: object) -> None:
     try:
         genotype = Genotype.from_json(document)

@@ -65,7 +65,17 @@ def clear(target: MaskTarget) -> int:
 
 @pytest.mark.parametrize(
     ("size", "sparsity", "gone"),
-    [(10, 0.0, 0), (10, 0.3, 3), (10, 0.34, 3), (10, 0.36, 4), (8, 0.625, 5), (5, 0.5, 2), (7, 0.5, 4), (3, 0.99, 3), (266200, 0.488, 129906)],
+    [
+        (10, 0.0, 0),
+        (10, 0.3, 3),
+        (10, 0.34, 3),
+        (10, 0.36, 4),
+        (8, 0.625, 5),
+        (5, 0.5, 2),
+        (7, 0.5, 4),
+        (3, 0.99, 3),
+        (266200, 0.488, 129906),
+    ],
 )
 def test_the_count_is_the_rounded_product(size: int, sparsity: float, gone: int) -> None:
     target = Bag({"a": torch.arange(1.0, size + 1)})
@@ -105,7 +115,9 @@ def test_required_entries_are_spared_and_others_go_instead() -> None:
 
 
 def test_a_pool_with_its_own_rate_loses_that_share_of_its_survivors_in_each_round() -> None:
-    target = Bag({"a": torch.arange(1.0, 1001), "b": torch.arange(1.0, 1001)}, [Pool((("a", None),)), Pool((("b", None),), rate=0.5)])
+    target = Bag(
+        {"a": torch.arange(1.0, 1001), "b": torch.arange(1.0, 1001)}, [Pool((("a", None),)), Pool((("b", None),), rate=0.5)]
+    )
     counts = []
     sparsities = [1 - 0.8**r for r in range(1, 5)]
     for r, sparsity in enumerate(sparsities):
@@ -144,7 +156,9 @@ def problems(draw: Any) -> tuple[dict[str, list[list[int]]], list[Pool], dict[st
         rows, columns = draw(st.integers(1, 4)), draw(st.integers(1, 6))
         scores[name] = [[draw(st.integers(0, 3)) for _ in range(columns)] for _ in range(rows)]
         members += [(name, row) for row in range(rows)] if draw(st.booleans()) else [(name, None)]
-    cuts = draw(st.lists(st.integers(1, max(1, len(members) - 1)), max_size=3, unique=True).map(sorted)) if len(members) > 1 else []
+    cuts = (
+        draw(st.lists(st.integers(1, max(1, len(members) - 1)), max_size=3, unique=True).map(sorted)) if len(members) > 1 else []
+    )
     members = draw(st.permutations(members))
     pools = [
         Pool(tuple(members[start:end]), floor=draw(st.integers(0, 2)))
@@ -234,7 +248,8 @@ def test_the_sparsity_that_a_refusal_names_is_the_largest_there_is(problem: Any)
     scores, pools, must_stay = problem
     target = bag(scores, [Pool(pool.members) for pool in pools], must_stay)
     rooms = [
-        (len(members), sum(not must_stay[n][i][j] for n, i, j in members)) for members in (entries(pool, scores) for pool in pools)
+        (len(members), sum(not must_stay[n][i][j] for n, i, j in members))
+        for members in (entries(pool, scores) for pool in pools)
     ]
     asked = 0.999999
     if all(room == total for total, room in rooms):

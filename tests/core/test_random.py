@@ -14,7 +14,11 @@ def test_a_derived_seed_is_the_top_63_bits_of_a_hash_of_seed_and_name() -> None:
 
 
 def test_streams_differ_by_seed_and_by_name_alone() -> None:
-    draws = {(seed, name): tuple(torch.rand(3, generator=stream(seed, name)).tolist()) for seed in (0, 1, 10) for name in ("a", "0/a", "b")}
+    draws = {
+        (seed, name): tuple(torch.rand(3, generator=stream(seed, name)).tolist())
+        for seed in (0, 1, 10)
+        for name in ("a", "0/a", "b")
+    }
     assert len(set(draws.values())) == len(draws)
     for (seed, name), values in draws.items():
         assert tuple(torch.rand(3, generator=stream(seed, name)).tolist()) == values

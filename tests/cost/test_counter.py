@@ -101,6 +101,13 @@ def test_a_mask_that_is_neither_parameter_nor_buffer_is_seen() -> None:
     assert multiply_adds(network, (5, 4)) == MultiplyAdds(5 * 12, 5 * 3, 5 * 2 * 2)
 
 
+def test_a_network_made_in_inference_mode_counts() -> None:
+    with torch.inference_mode():
+        network = nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), nn.Flatten(2), nn.Linear(16, 3))
+        assert multiply_adds(network, (2, 6, 6)) == same(72 * 16 + 4 * 48)
+    assert multiply_adds(network, (2, 6, 6)) == same(72 * 16 + 4 * 48)
+
+
 def test_functional_convolutions_count() -> None:
     network = Function(lambda x, w, m: F.conv2d(F.conv2d(x, w), w * m), (2, 2, 3, 3), m=torch.eye(2)[:, :, None, None])
     found = multiply_adds(network, (2, 6, 6))

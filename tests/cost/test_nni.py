@@ -33,6 +33,7 @@ def test_a_masked_grouped_layer_is_divided_by_its_groups_twice() -> None:
 def test_a_linear_layer_counts_once_and_a_layer_called_twice_twice() -> None:
     layer = nn.Linear(4, 4)
     assert nni_compat(layer, (7, 4), 0.5) == 8
+    assert nni_compat(layer, (7, 4), 0.3) == 12  # int(0.3 · 16) = 4 go, and no fifth
     assert nni_compat(nn.Sequential(layer, layer), (4,), 0.5) == 16
 
 

@@ -87,7 +87,7 @@ STATES = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STATES)
 def test_keys_of_any_text_are_kept_apart(state: State) -> None:
     tensors, document = pack(state)
@@ -358,16 +358,12 @@ def test_at_any_file_event_of_a_save_there_is_a_whole_checkpoint(
     saved(tmp_path, 1, 2)
     with monkeypatch.context() as patch:
         seen = counted(patch, error, at)
-        if isinstance(error, OSError):
-            try:
-                saved(tmp_path, 3)
-            except RunError as refused:
-                assert f"cannot write {tmp_path}: No space left on device" in str(refused)
-        else:
-            try:
-                saved(tmp_path, 3)
-            except Killed:
-                pass
+        try:
+            saved(tmp_path, 3)
+        except RunError as refused:
+            assert f"cannot write {tmp_path}: No space left on device" in str(refused)
+        except Killed:
+            assert isinstance(error, Killed)
     assert len(seen) <= 20, "a save has more file events than this test knows of"
     path = checkpoint.latest(tmp_path)
     assert path is not None

@@ -246,6 +246,19 @@ def test_an_argument_that_cannot_be_a_plugin_is_recorded() -> None:
     assert host.plugins[1].error == "TypeError: unhashable type: 'types.SimpleNamespace'"
 
 
+def test_a_plugin_that_failed_leaves_nothing_behind() -> None:
+    class Broken(Toy):
+        @hookimpl
+        def lnas_recipes(self, register: Callable[..., None]) -> None:
+            raise OSError("no disk")
+
+    broken = Broken()
+    host = Host([broken, broken], entry_points=False)
+    assert [plugin.error for plugin in host.plugins[1:]] == ["OSError: no disk"] * 2  # not "the same object as ..."
+    with pytest.raises(PluginError, match="schedule 'toy' is not available: plugin Broken failed: OSError: no disk"):
+        host.registry.get("schedule", "toy")
+
+
 def test_nothing_is_global() -> None:
     with_toy, without = Host([Toy()], entry_points=False), Host(entry_points=False)
     assert with_toy.registry.get("schedule", "toy").name == "toy"

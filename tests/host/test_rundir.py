@@ -185,9 +185,9 @@ def test_there_is_one_writer(tmp_path: Path) -> None:
     with run.locked():
         with run.locked():
             pass
-        with pytest.raises(RunInUseError, match=f"is in use by process {os.getpid()}; wait") as refused:
-            with RunDirectory.open(run.path).locked():
-                pass
+        other = RunDirectory.open(run.path)
+        with pytest.raises(RunInUseError, match=f"is in use by process {os.getpid()}; wait") as refused, other.locked():
+            pass
         assert refused.value.exit_code == 4
     with RunDirectory.open(run.path).locked():
         pass

@@ -73,7 +73,7 @@ def test_float64_casts_the_batch() -> None:
 
 
 def test_cast_reaches_into_containers_and_leaves_the_rest() -> None:
-    Pair = namedtuple("Pair", "x y")  # noqa: PYI024
+    Pair = namedtuple("Pair", "x y")
     x, y = torch.ones(2), torch.ones(2, dtype=torch.int64)
     cast = runtime.cast({"a": [x, (x, y)], "b": Pair(x, y), "c": "text", "d": None}, torch.float64)
     assert cast["a"][0].dtype == cast["a"][1][0].dtype == cast["b"].x.dtype == torch.float64

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 from lnas.core.errors import RunError
@@ -21,6 +22,20 @@ HOSTILE = (
     "</style></svg><script>alert(1)</script><img src=http://x.test/> \"'& $\\frac$ [/x] {{ 7*7 }}\x1b[31mred\x1b[0m\ud800\u202e"
     + "y" * 300
 )
+MEASURE = """onload = () => {
+    const page = document.querySelector("iframe").contentDocument;
+    const style = element => page.defaultView.getComputedStyle(element);
+    const shown = [...page.querySelectorAll("svg text")].filter(text => text.getClientRects().length);
+    document.body.dataset.measured = JSON.stringify({
+        scroll: page.documentElement.scrollWidth,
+        title: page.title,
+        scripts: page.scripts.length,
+        sections: [...page.querySelectorAll("section")].map(section => section.id),
+        smallest: Math.min(...shown.map(text => text.getScreenCTM().a * parseFloat(style(text).fontSize))),
+        background: style(page.body).backgroundColor,
+        ink: style(page.querySelector("svg.plot text")).fill,
+    });
+}"""
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 
 
@@ -123,23 +138,33 @@ def test_everything_of_a_run_is_escaped(make_run: MakeRun) -> None:
 def test_the_same_files_give_the_same_bytes(make_run: MakeRun) -> None:
     run = make_run("generalized")
     here = write(run).read_bytes()
-    code = "import sys, pathlib; from lnas.report.page import render; sys.stdout.buffer.write(render(pathlib.Path(sys.argv[1])).encode())"
+    code = (
+        "import sys, pathlib; from lnas.report.page import render;"
+        "sys.stdout.buffer.write(render(pathlib.Path(sys.argv[1])).encode())"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     there = subprocess.run([sys.executable, "-c", code, str(run)], env=environment, capture_output=True, check=True, timeout=120)
     assert there.stdout == here
 
 
-def test_the_report_needs_no_torch(make_run: MakeRun) -> None:
-    code = "import sys, pathlib; from lnas.report.page import write; write(pathlib.Path(sys.argv[1])); assert 'torch' not in sys.modules"
+def test_the_report_needs_neither_torch_nor_pyplot(make_run: MakeRun) -> None:
+    code = (
+        "import sys, pathlib; from lnas.report.page import write; write(pathlib.Path(sys.argv[1]));"
+        "assert 'torch' not in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(make_run("variant2"))], check=True, timeout=120)
 
 
 def test_no_global_setting_of_matplotlib_is_changed(make_run: MakeRun) -> None:
-    code = (
-        "import sys, pathlib, matplotlib; before = dict(matplotlib.rcParams); from lnas.report.page import render;"
-        "render(pathlib.Path(sys.argv[1])); assert dict(matplotlib.rcParams) == before; assert 'matplotlib.pyplot' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code, str(make_run("variant2"))], check=True, timeout=120)
+    before = matplotlib.rcParams.copy()
+    matplotlib.rcParams["svg.fonttype"] = "path"
+    try:
+        theirs = matplotlib.rcParams.copy()
+        html = render(make_run("variant2"))
+        assert matplotlib.rcParams.copy() == theirs
+    finally:
+        matplotlib.rcParams.update(before)
+    assert ">skip_connect</text>" in html
 
 
 def test_a_collapsed_search_is_warned_about(make_run: MakeRun) -> None:
@@ -184,6 +209,13 @@ def test_a_run_that_stopped_early_says_where(make_run: MakeRun) -> None:
     assert "read once" not in page.text
 
 
+def test_a_run_that_finished_without_a_summary_is_not_called_unfinished(make_run: MakeRun) -> None:
+    run = make_run("variant2")
+    (run / "summary.json").unlink()
+    text = Page(render(run)).text
+    assert "finished, but it left no summary" in text and "has not finished" not in text
+
+
 def test_a_run_of_which_nothing_is_known_yet(tmp_path: Path) -> None:
     (tmp_path / "config.toml").touch()
     page = Page(render(tmp_path))
@@ -222,16 +254,8 @@ def test_a_browser_shows_it_without_scrolling_sideways(make_run: MakeRun, tmp_pa
     report = write(make_run("generalized", hostile=HOSTILE if width == 400 else None))
     picture = tmp_path / "picture.png"
     probe = tmp_path / "probe.html"
-    probe.write_text(
-        f"<!doctype html><iframe src='{report.as_uri()}' style='border:0;width:{width}px;height:6000px'></iframe><script>onload = () => {{"
-        "const page = document.querySelector('iframe').contentDocument, root = page.documentElement;"
-        "const small = [...page.querySelectorAll('svg text')].filter(text => text.getClientRects().length).map("
-        "text => text.getScreenCTM().a * parseFloat(page.defaultView.getComputedStyle(text).fontSize));"
-        "document.body.dataset.measured = JSON.stringify({scroll: root.scrollWidth, title: page.title, smallest: Math.min(...small),"
-        "sections: [...page.querySelectorAll('section')].map(section => section.id), scripts: page.scripts.length,"
-        "background: page.defaultView.getComputedStyle(page.body).backgroundColor,"
-        "ink: page.defaultView.getComputedStyle(page.querySelector('svg.plot text')).fill}) }</script>"
-    )
+    frame = f"<iframe src='{report.as_uri()}' style='border:0;width:{width}px;height:6000px'></iframe>"
+    probe.write_text(f"<!doctype html>{frame}<script>{MEASURE}</script>")
     dom = browse(
         "--allow-file-access-from-files",
         f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",

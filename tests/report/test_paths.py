@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -77,6 +78,13 @@ def test_where_all_paths_live_nothing_is_hatched() -> None:
     alive = dataclasses.replace(HISTORY, probabilities=np.full((2, 2, 3), 0.5))
     assert "<pattern" not in draw_paths(alive, name="p")
     assert "<pattern" in draw_paths(HISTORY, name="p")
+
+
+def test_an_even_choice_does_not_look_decided() -> None:
+    even = dataclasses.replace(HISTORY, operations=tuple("abcdefgh"), probabilities=np.full((2, 8, 3), 1 / 8))
+    words = [text.text for text in ElementTree.fromstring(draw_paths(even, name="p")).iter(f"{SVG}text")]
+    scale = [float(word) for word in words if word and re.fullmatch(r"0\.\d+", word)]
+    assert scale[0] == 0 and 0.125 < max(scale) <= 0.25  # it ends at twice the even probability
 
 
 def test_two_maps_on_one_page_share_no_id_and_are_the_same_each_time() -> None:

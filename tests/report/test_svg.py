@@ -40,4 +40,4 @@ def test_a_drawing_is_the_same_each_time() -> None:
 
 
 def test_characters_that_the_drawing_font_lacks_are_written_out() -> None:
-    assert svg.drawable("é 猫 \x1b[1m") == "é \\u732b "
+    assert svg.drawable("é… 猫 \x1b[1m") == "é… \\u732b "

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import lnas
 import torch
 from torch import Tensor, nn
 
+import lnas
 from lnas_channels.copies import copy_of
 from lnas_channels.groups import Group
 from lnas_channels.layers import UNTOUCHED, Port, channels, extent, places, resize
@@ -50,9 +50,7 @@ def cuts(layers: Mapping[str, nn.Module], dead: Mapping[Port, set[int]]) -> list
             row = torch.zeros(size, dtype=torch.bool)
             row[[channel % size for channel in gone]] = True
             rows.setdefault((port.layer, place.tensor), {})[place.dim] = row
-    return [
-        Cut(layer, tensor, getattr(layers[layer], tensor).dim(), dead_rows) for (layer, tensor), dead_rows in rows.items()
-    ]
+    return [Cut(layer, tensor, getattr(layers[layer], tensor).dim(), dead_rows) for (layer, tensor), dead_rows in rows.items()]
 
 
 @torch.no_grad()
@@ -98,4 +96,6 @@ def _check_counts(layers: Mapping[str, nn.Module], aims: Mapping[Port, int]) -> 
         layer = layers[port.layer]
         found = {channels(layer, port.side), *(extent(layer, place) for place in places(layer, port.side))}
         if found != {aim} or aim < 1:
-            raise lnas.SparsityError(f"channels: {port.layer} has {sorted(found)} channels {port.side} where {aim} should be left")
+            raise lnas.SparsityError(
+                f"channels: {port.layer} has {sorted(found)} channels {port.side} where {aim} should be left"
+            )

@@ -1,14 +1,13 @@
 """Which channels of a network depend on each other, by torch-pruning's dependency graph (Fang et al. 2023).
 
-The graph is traced in training mode, where auxiliary heads answer too.  Three things are added to it so that nothing is
-missed: the inputs and all outputs, since their channels can never go; and that a tensor which is made in the image of
-another, as by `zeros_like`, has the channels of the other.
+The graph is traced in training mode, where auxiliary heads answer too.  What torch-pruning would miss is added to it: the
+inputs and all outputs, since their channels can never go; what is computed and then not used, since it must be computable
+afterwards too; and that a tensor which is made in the image of another, as by `zeros_like`, has the channels of the other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import lnas
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -16,8 +15,9 @@ from torch_pruning import DependencyGraph, ops  # type: ignore[import-untyped]
 from torch_pruning.dependency import index_mapping  # type: ignore[import-untyped]
 from torch_pruning.pruner.function import BasePruningFunc  # type: ignore[import-untyped]
 
+import lnas
 from lnas_channels.copies import outputs_of
-from lnas_channels.layers import ROOTS, Port, has_channels, is_known
+from lnas_channels.layers import ROOTS, Port, Side, has_channels, is_known
 
 KEPT = Port("", "out")
 """Stands for all that can never go."""
@@ -43,38 +43,35 @@ def dependences(network: nn.Module, inputs: Sequence[Tensor]) -> Iterator[list[D
     """
     names = {id(layer): name for name, layer in network.named_modules()}
     barred = {id(layer) for layer in network.modules() if not is_known(layer)} | _sharing(network)
-    with torch.enable_grad(), lnas.seeded(0, "channels/trace"):
-        graph = _traced(network, inputs)
-        for layer in network.modules():
-            if not isinstance(layer, ROOTS) or layer not in graph.module2node:
-                continue
+    forward = _Forward()
+    graph = _traced(network, inputs, forward)
+    for layer in network.modules():
+        if isinstance(layer, ROOTS) and layer in graph.module2node:
             pruner = graph.get_pruner_of_module(layer)
             count = pruner.get_out_channels(layer)
             group = graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(count)))
-            yield [
-                dependence
-                for dep, theirs, channels in ((item.dep, item.idxs, item.root_idxs) for item in group.items)
-                if (dependence := _dependence(graph, dep, channels, theirs, names, barred))
-            ]
+            found = (_dependence(graph, item, count, names, barred, forward.outputs) for item in group.items)
+            yield [dependence for dependence in found if dependence is not None]
 
 
 def _dependence(
-    graph: Any, dep: Any, channels: Sequence[int | None], theirs: Sequence[int], names: dict[int, str], barred: set[int]
+    graph: Any, item: Any, count: int, names: Mapping[int, str], barred: Collection[int], outputs: Collection[Any]
 ) -> Dependence | None:
-    """One item of a group of torch-pruning; None where it has no channels of its own."""
-    node = dep.target
-    known = [channel for channel in channels if channel is not None]  # None where torch-pruning has lost track
-    if len(known) < len(channels):
-        return Dependence(KEPT, range(graph.get_out_channels(dep.source)), ())
+    """One item of a group of torch-pruning, of a layer of `count` channels; None where it has no channels of its own."""
+    node, channels = item.dep.target, item.root_idxs
+    if None in channels:  # torch-pruning has lost track
+        return Dependence(KEPT, range(count), ())
     if isinstance(node.module, _OPERATIONS):
         cut = any(isinstance(edge.index_mapping[0], _CUTS) for edge in node.dependencies)
-        return Dependence(KEPT, known, ()) if cut else None
+        return Dependence(KEPT, channels, ()) if cut else None
+    if isinstance(node.module, ops._OutputOp):
+        return Dependence(KEPT, channels, ()) if node.grad_fn in outputs else None
     if id(node.module) not in names or id(node.module) in barred:
-        return Dependence(KEPT, known, ())
+        return Dependence(KEPT, channels, ())
     if not has_channels(node.module):
         return None
-    side = "out" if graph.is_out_channel_pruning_fn(dep.handler) else "in"
-    return Dependence(Port(names[id(node.module)], side), known, theirs)
+    side: Side = "out" if graph.is_out_channel_pruning_fn(item.dep.handler) else "in"
+    return Dependence(Port(names[id(node.module)], side), channels, item.idxs)
 
 
 _OPERATIONS = (
@@ -102,28 +99,80 @@ def _sharing(network: nn.Module) -> set[int]:
     return {layer for layers in owners.values() if len(layers) > 1 for layer in layers}
 
 
-def _traced(network: nn.Module, inputs: Sequence[Tensor]) -> Any:
+def _traced(network: nn.Module, inputs: Sequence[Tensor], forward: "_Forward") -> Any:
     for parameter in network.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
     try:
-        return DependencyGraph().build_dependency(
-            _Framed(network, inputs),
-            tuple(inputs),
-            forward_fn=_in_training,
-            # Each output gets a node, also where it is the very output of a layer.
-            output_transform=lambda out: [output * 1 for output in outputs_of(out) if output.requires_grad],
-            customized_pruners={_Source: _SourcePruner()},
-            verbose=False,
-        )
+        with torch.enable_grad():
+            return DependencyGraph().build_dependency(
+                _Framed(network, inputs),
+                tuple(inputs),
+                forward_fn=forward,
+                customized_pruners={_Source: _SourcePruner()},
+                verbose=False,
+            )
     except Exception as error:  # a foreign network may do anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise lnas.PluginError(f"channels: torch-pruning cannot trace this network: {reason}") from error
 
 
-def _in_training(framed: nn.Module, inputs: Sequence[Tensor]) -> Any:
-    framed.train()  # torch-pruning has just switched to evaluation mode, in which an auxiliary head is silent
-    with _InTheImage():
-        return framed(*inputs)
+class _Forward:
+    """One forward pass in training mode: all outputs, and after them whatever was computed and not used for any.
+
+    Attributes:
+        outputs: the steps of autograd that end in an output.
+    """
+
+    def __init__(self) -> None:
+        self.outputs: set[Any] = set()
+
+    def __call__(self, framed: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
+        framed.train()  # torch-pruning has just switched to evaluation mode, in which an auxiliary head is silent
+        with lnas.seeded(0, "channels/trace"), _Watch() as watch:
+            answer = framed(*inputs)
+        # Times 1, so that each has a step of its own, also where it is the very output of a layer.
+        ends = [output * 1 for output in outputs_of(answer) if output.requires_grad]
+        self.outputs.update(end.grad_fn for end in ends)
+        reached = _reached(self.outputs, set())
+        for tensor in reversed(watch.made):
+            if tensor.grad_fn is not None and tensor.grad_fn not in reached:
+                ends.append(tensor * 1)
+                _reached([tensor.grad_fn], reached)
+        return ends
+
+
+def _reached(ends: Iterable[Any], reached: set[Any]) -> set[Any]:
+    """Add all steps of autograd that lead to `ends`."""
+    waiting = list(ends)
+    while waiting:
+        step = waiting.pop()
+        if step is not None and step not in reached:
+            reached.add(step)
+            waiting.extend(before for before, _ in step.next_functions)
+    return reached
+
+
+class _Watch(TorchFunctionMode):
+    """Sees each operation, and lets autograd know where a tensor is made with the sizes of another.
+
+    Attributes:
+        made: what came out, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in _IMAGES and args[0].is_floating_point():
+            result = args[0] * 0
+        if isinstance(result, Tensor | tuple | list):
+            self.made.extend(tensor for tensor in outputs_of(result) if tensor.requires_grad)
+        return result
+
+
+_IMAGES = (torch.zeros_like, torch.ones_like, torch.full_like, torch.empty_like, torch.rand_like, torch.randn_like)
 
 
 class _Framed(nn.Module):
@@ -161,12 +210,3 @@ class _SourcePruner(BasePruningFunc):  # type: ignore[misc]
         return layer.channels
 
     get_in_channels = get_out_channels
-
-
-class _InTheImage(TorchFunctionMode):
-    """Lets autograd, and so torch-pruning, see that a tensor was made with the sizes of another."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (torch.zeros_like, torch.ones_like, torch.full_like, torch.empty_like, torch.rand_like, torch.randn_like):
-            return args[0] * 0 if args[0].is_floating_point() else func(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))

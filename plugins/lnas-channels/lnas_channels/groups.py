@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from torch import Tensor, nn
 
 from lnas_channels.graph import KEPT, dependences
 from lnas_channels.layers import ROOTS, Port, couplings
 
-Channel = tuple[Port, int]
+Channel: TypeAlias = tuple[Port, int]
 """One channel of one port."""
 
 

@@ -1,6 +1,6 @@
 """How large a channel is: the norm of all weights that go with it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,26 +17,33 @@ def norms(network: nn.Module, groups: Iterable[Group]) -> dict[str, Tensor]:
     filters alone); biases and normalisations are measured in other units and stay out.
     """
     layers = dict(network.named_modules())
-    squares: dict[tuple[str, str, int], Tensor] = {}
-
-    def square(layer: str, tensor: str, dim: int) -> Tensor:
-        """The sum of squares of each row of a weight along a dimension."""
-        key = (layer, tensor, dim)
-        if key not in squares:
-            weight = getattr(layers[layer], tensor).detach().cpu().double()
-            squares[key] = weight.square().sum([d for d in range(weight.dim()) if d != dim])
-        return squares[key]
-
+    squares: dict[str, Tensor] = {}
     found = {}
     for group in groups:
         total = torch.zeros(len(group.entries), dtype=torch.float64)
-        for port in sorted(group.ports):
-            for tensor, dim in places(layers[port.layer], port.side):
-                if getattr(layers[port.layer], tensor).dim() > 1:
-                    rows = square(port.layer, tensor, dim)
-                    # A set: channels of a grouped convolution can share a row.
-                    pairs = {(k, c % len(rows)) for k, entry in enumerate(group.entries) for its, c in entry if its == port}
-                    entries, places_of = (torch.tensor(side) for side in zip(*sorted(pairs), strict=True))
-                    total.index_add_(0, entries, rows[places_of])
+        for layer, lines in _lines(group, layers).items():
+            if layer not in squares:
+                weight = layers[layer].get_parameter("weight").detach().cpu().double()
+                squares[layer] = weight.square().flatten(2).sum(2) if weight.dim() > 2 else weight.square()
+            for dim, members in lines.items():
+                across = squares[layer].sum(1 - dim)
+                for entry, indices in enumerate(members):
+                    total[entry] += across[sorted(indices)].sum()
+            if len(lines) == 2:  # what lies on both a row and a column was counted twice
+                for entry, (rows, columns) in enumerate(zip(lines[0], lines[1], strict=True)):
+                    total[entry] -= squares[layer][sorted(rows)][:, sorted(columns)].sum()
         found[group.name] = total.sqrt()
+    return found
+
+
+def _lines(group: Group, layers: Mapping[str, nn.Module]) -> dict[str, dict[int, list[set[int]]]]:
+    """layer -> dimension of its weight -> for each entry, the rows (or columns) that go; a set, for channels may share one."""
+    found: dict[str, dict[int, list[set[int]]]] = {}
+    for number, entry in enumerate(group.entries):
+        for port, channel in entry:
+            for tensor, dim in places(layers[port.layer], port.side):
+                weight = getattr(layers[port.layer], tensor)
+                if weight.dim() > 1:
+                    lines = found.setdefault(port.layer, {}).setdefault(dim, [set() for _ in group.entries])
+                    lines[number].add(channel % weight.shape[dim])
     return found

@@ -4,19 +4,17 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar, Literal
 
-import lnas
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lnas_channels.copies import copy_of, difference, random_inputs, scramble, trial_copy
-from lnas_channels.cuts import cuts, dead_channels, without, zero
+import lnas
+from lnas_channels.copies import difference, random_inputs, trial_copy
+from lnas_channels.cuts import cuts, dead_channels, without
 from lnas_channels.groups import Group, groups_of
 from lnas_channels.layers import NORMS, ROOTS, UNTOUCHED
 from lnas_channels.magnitudes import norms
-
-MOST_NAMED = 3
-"""Groups that an error names."""
+from lnas_channels.rehearsal import rehearse
 
 
 class Channels(lnas.MaskTarget):
@@ -74,7 +72,7 @@ class Channels(lnas.MaskTarget):
         self._masks = {name: torch.ones(len(group.entries), dtype=torch.bool) for name, group in self._groups.items()}
         self._applied = {name: mask.clone() for name, mask in self._masks.items()}
         self._dead: list[tuple[nn.Module, str, Tensor]] = []
-        _rehearse(module, list(self._groups.values()), self._inputs)
+        rehearse(module, list(self._groups.values()), self._inputs)
 
     @property
     def groups(self) -> Mapping[str, Group]:
@@ -172,42 +170,3 @@ def _prunable(module: nn.Module, inputs: Sequence[Tensor], exclude: Sequence[str
     if not groups:
         raise lnas.ConfigError(f"channels: {type(module).__name__} has no channels that can go, or all are excluded")
     return groups
-
-
-def _rehearse(module: nn.Module, groups: Sequence[Group], inputs: Sequence[Tensor]) -> None:
-    """Cut a copy with random weights by half.
-
-    Raises:
-        PluginError: naming groups, where a smaller network would not compute the same.
-    """
-    copy = trial_copy(module)
-    scramble(copy)
-    found = _trial(copy, groups, inputs)
-    if not found:
-        return
-    culprits = []
-    for group in groups:
-        reason = _trial(copy, [group], inputs)
-        if reason:
-            culprits, found = [*culprits, group.name], reason
-        if len(culprits) == MOST_NAMED:
-            break
-    names = ", ".join(culprits) or ", ".join(group.name for group in groups[:MOST_NAMED])
-    raise lnas.PluginError(f"channels: a network without channels of {names} would not compute the same; exclude them: {found}")
-
-
-def _trial(network: nn.Module, groups: Sequence[Group], inputs: Sequence[Tensor]) -> str:
-    """What goes wrong, if anything does, where about half of each group goes; the network stays as it is."""
-    generator = lnas.stream(0, "channels/rehearsal")
-    masks = {}
-    for group in groups:
-        count = len(group.entries)
-        masks[group.name] = torch.randperm(count, generator=generator) >= count // 2
-    dead = dead_channels(groups, masks)
-    masked = copy_of(network)
-    zero(masked, dead)
-    try:
-        small = without(masked, dead)
-    except lnas.SparsityError as error:
-        return str(error)
-    return difference(masked, small, inputs) or difference(masked, small, inputs, training=True)
