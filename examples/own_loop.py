@@ -1,6 +1,6 @@
 """Prune inside a training loop of your own: LeNet-300-100, iterative magnitude pruning with rewinding to theta_0.
 
-    python examples/own_loop.py [STEPS]
+python examples/own_loop.py [STEPS]
 """
 
 import copy

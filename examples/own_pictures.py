@@ -1,6 +1,6 @@
 """Search, prune and retrain on pictures that you hold as tensors, with your own batches: Variant 2 in one loop.
 
-    python examples/own_pictures.py [STEPS]
+python examples/own_pictures.py [STEPS]
 """
 
 import sys

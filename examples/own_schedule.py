@@ -1,6 +1,6 @@
 """A schedule of your own, by name: the same module becomes a plugin once a distribution names it.
 
-    python examples/own_schedule.py [STEPS]
+python examples/own_schedule.py [STEPS]
 """
 
 import sys
@@ -36,7 +36,9 @@ print("geometric:", [round(lnas.Iterative(0.8, 5).sparsity_after(r), 3) for r in
 
 host = lnas.Host(plugins=[sys.modules[__name__]])
 model = nn.Sequential(
-    lnas.MixedOp({"narrow": nn.Conv2d(1, 8, 3, padding=1), "wide": nn.Conv2d(1, 8, 5, padding=2)}), nn.Flatten(), nn.Linear(512, 10)
+    lnas.MixedOp({"narrow": nn.Conv2d(1, 8, 3, padding=1), "wide": nn.Conv2d(1, 8, 5, padding=2)}),
+    nn.Flatten(),
+    nn.Linear(512, 10),
 )
 pipeline = lnas.pipeline(
     "variant1",

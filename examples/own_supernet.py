@@ -1,6 +1,6 @@
 """Make any module searchable: put a `MixedOp` where a choice should be, and search it in a loop of your own.
 
-    python examples/own_supernet.py [STEPS]
+python examples/own_supernet.py [STEPS]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Read a finished run back: its network as a plain module, its architecture, its masks and its numbers.
 
-    python examples/read_run.py [STEPS]
+python examples/read_run.py [STEPS]
 """
 
 import json
@@ -17,7 +17,18 @@ steps = int(sys.argv[1]) if len(sys.argv) > 1 else 60
 
 with tempfile.TemporaryDirectory() as folder:
     small = "cells,channels=2,layers=3,nodes=2,network_channels=4,network_layers=3"
-    options = ["--prune", "theta:one-shot,sparsity=0.5", "--space", small, "--epochs", f"{steps}it", "--out", folder, "--name", "mine"]
+    options = [
+        "--prune",
+        "theta:one-shot,sparsity=0.5",
+        "--space",
+        small,
+        "--epochs",
+        f"{steps}it",
+        "--out",
+        folder,
+        "--name",
+        "mine",
+    ]
     subprocess.run([sys.executable, "-m", "lnas", "run", *options], check=True, capture_output=True)
     run = Path(folder, "mine")
 

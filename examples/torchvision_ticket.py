@@ -1,6 +1,6 @@
 """The lottery ticket of a network from torchvision: train, prune 80 % of the weights, rewind, train again.
 
-    python examples/torchvision_ticket.py [STEPS]
+python examples/torchvision_ticket.py [STEPS]
 """
 
 import sys

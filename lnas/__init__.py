@@ -74,6 +74,8 @@ __all__ = [
     "cross_entropy",
     "digits",
     "drop_parameters",
+    "folder",
+    "genotype",
     "hookimpl",
     "load_model",
     "load_optimizer_state",
@@ -157,6 +159,8 @@ _MODULE_OF = {
     "cross_entropy": "lnas.builtin.classification",
     "digits": "lnas.builtin.datasets",
     "drop_parameters": "lnas.core.optimizers",
+    "folder": "lnas.builtin.folder",
+    "genotype": "lnas.builtin.genotypes",
     "hookimpl": "lnas.host.hookspecs",
     "load_model": "lnas.host.models",
     "load_optimizer_state": "lnas.core.optimizers",
@@ -183,6 +187,8 @@ if TYPE_CHECKING:
     from lnas.builtin.classification import cross_entropy
     from lnas.builtin.darts import Darts
     from lnas.builtin.datasets import digits
+    from lnas.builtin.folder import folder
+    from lnas.builtin.genotypes import genotype
     from lnas.builtin.importances import magnitude, probability, random
     from lnas.builtin.network import CellNetwork
     from lnas.builtin.pictures import Pictures

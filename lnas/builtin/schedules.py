@@ -69,7 +69,7 @@ class Iterative(PruningSchedule):
             final = self.sparsity_after(self.rounds)
             if final >= 1:  # in floating point
                 raise SparsityError(
-                    f"the literal form of p = {self.sparsity:g} in {self.rounds} rounds leaves nothing; fewer rounds, or geometric"
+                    f"the literal form of p = {self.sparsity:g} in {self.rounds} rounds leaves nothing; use fewer rounds"
                 )
             warnings.warn(
                 f"the literal form of p = {self.sparsity:g} in {self.rounds} rounds ends at a sparsity of {final:.6g}",

@@ -12,8 +12,6 @@ from lnas.cli.tables import table
 from lnas.core.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from lnas.core.types import Task
     from lnas.cost import Comparison, Cost
 
@@ -57,7 +55,7 @@ def cost(
     GENOTYPE is a published name such as DARTS_V2 or a NAS-Bench-201 string, FILE a genotype file, RUN a run directory.
     """
     from lnas import cost as counting
-    from lnas.host.architectures import network
+    from lnas.host.architectures import network, supernet
 
     if (architecture is None) == (space is None):
         raise ConfigError("cost needs either a GENOTYPE, FILE or RUN, or --space SPEC")
@@ -65,7 +63,7 @@ def cost(
         raise UnknownNameError("counter", against, COUNTERS)
     task = _task(session, data, classes=classes, size=size, input_channels=input_channels)
     if space is not None:
-        subject, task = _space(session, space, task, channels=channels, layers=layers)
+        subject, task = supernet(space, session.host(), task=task, channels=channels, layers=layers)
     else:
         assert architecture is not None
         where = str(found(architecture)) if architecture == "latest" else architecture
@@ -105,24 +103,6 @@ def _task(
         depth, height, width = task.shape
         task = replace(task, shape=(input_channels or depth, size or height, size or width))
     return task if classes is None else replace(task, classes=classes)
-
-
-def _space(
-    session: Session, text: str, task: "Task | None", *, channels: int | None, layers: int | None
-) -> "tuple[nn.Module, Task]":
-    from lnas.core.types import Task
-    from lnas.host.parts import factory
-    from lnas.host.spec import Spec
-
-    spec = Spec.parse(text)
-    sizes = {key: str(value) for key, value in (("channels", channels), ("layers", layers)) if value is not None}
-    for key in sizes:
-        if key in spec.options:
-            raise ConfigError(f"{key} is given twice, in {text} and as --{key}; leave out one of the two")
-    spec = replace(spec, options={**spec.options, **sizes})
-    task = task or Task()
-    made: nn.Module = factory(session.host().registry, "space", spec, seed=0)(task)
-    return made, task
 
 
 def _rows(figures: "Cost", task: "Task") -> list[tuple[str, str]]:

@@ -185,11 +185,14 @@ def _cleared(target: MaskTarget, sparsity: float, earlier: Sequence[float], scor
 def _infeasible(name: str, sparsity: float, contests: Sequence[_Contest]) -> str:
     """What was asked, and the largest sparsity that no pool refuses, cut to three digits so that it can be typed."""
     total = sum(contest.total for contest in contests)
-    tightest = min(contests, key=lambda contest: contest.most / contest.total)
+    aim = sum(contest.aim for contest in contests)
+    stay = sum(contest.total - contest.most for contest in contests)
+    tightest = min((contest for contest in contests if contest.total), key=lambda contest: contest.most / contest.total)
+    largest = 1000 * tightest.most // tightest.total / 1000
     most = sum(min(round(tightest.most / tightest.total * contest.total), contest.most) for contest in contests)
     return (
-        f"{name} sparsity {sparsity:g} would remove {sum(contest.aim for contest in contests)} of {total} entries, but"
-        f" {sum(contest.total - contest.most for contest in contests)} must stay; at most {1000 * tightest.most // tightest.total / 1000:.3f} ({most} of {total}) is feasible"
+        f"{name} sparsity {sparsity:g} would remove {aim} of {total} entries, but {stay} must stay;"
+        f" at most {largest:.3f} ({most} of {total}) is feasible"
     )
 
 

@@ -1,16 +1,24 @@
-"""From what a user calls an architecture to a network: a published name, a genotype file, a string, or a run."""
+"""From what a user calls an architecture to a network: a published name, a genotype file, a string, a run, or a space.
 
+A network that is not trained is drawn from the root seed 0.  No parameter of it is masked, so none is exactly 0: where a
+draw or an initial bias is, it is made 1, for else it would count as pruned.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from lnas.core.errors import ConfigError, GenotypeError, UnknownNameError
 from lnas.core.genotype import Genotype
+from lnas.core.random import seeded
 from lnas.core.types import Task
 from lnas.host import models
-from lnas.host.parts import imported
+from lnas.host.parts import factory, imported
 from lnas.host.plugins import Host
 from lnas.host.rundir import RunDirectory
+from lnas.host.spec import Spec
 
 PUBLISHED = "lnas.builtin.genotypes:GENOTYPES"
 CELLS = "lnas.builtin.network:CellNetwork"
@@ -52,10 +60,37 @@ def network(
         make, depth = imported(CELLS), "layers"
     sizes = {name: size for name, size in (("channels", channels), (depth, layers)) if size is not None}
     try:
-        made: nn.Module = make(found, task, **sizes)
+        with seeded(0, "network"):
+            made: nn.Module = make(found, task, **sizes)
     except GenotypeError as error:
         raise GenotypeError(f"{text}: {error}") from None
-    return made, task
+    return _unmasked(made), task
+
+
+def supernet(
+    text: str, host: Host, *, task: Task | None = None, channels: int | None = None, layers: int | None = None
+) -> tuple[nn.Module, Task]:
+    """The supernet of a search space, and the task it is for.
+
+    Args:
+        text: the specification of the space, e.g. "cells,nodes=3".
+        host: where the space comes from.
+        task: 3x32x32 pictures of 10 classes unless given.
+        channels: its option of that name.
+        layers: its option of that name.
+
+    Raises:
+        ConfigError: where the space or an option does not exist, or is given twice.
+    """
+    spec, task = Spec.parse(text), task or Task()
+    sizes = {name: str(size) for name, size in (("channels", channels), ("layers", layers)) if size is not None}
+    for name in sizes:
+        if name in spec.options:
+            raise ConfigError(f"{name} is given twice, in {text} and by itself; leave out one of the two")
+    make = factory(host.registry, "space", replace(spec, options={**spec.options, **sizes}), seed=0)
+    with seeded(0, "supernet"):
+        made: nn.Module = make(task)
+    return _unmasked(made), task
 
 
 def genotype(text: str) -> Genotype:
@@ -74,6 +109,13 @@ def genotype(text: str) -> Genotype:
         unknown = UnknownNameError("architecture", text if len(text) <= 80 else f"{text[:77]}...", published)
         raise GenotypeError(f"{unknown}, or the path of a genotype file or a run directory, or a NAS-Bench-201 string")
     return _read(path)
+
+
+def _unmasked(fresh: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for parameter in fresh.parameters():
+            parameter.masked_fill_(parameter == 0, 1.0)
+    return fresh
 
 
 def _path(text: str) -> Path | None:

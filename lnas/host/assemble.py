@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from lnas.core.data import Dataset
@@ -32,7 +31,11 @@ from lnas.host.stream import Stream
 
 
 def resolve(
-    host: Host, *, file: Layer | None = None, environment: Mapping[str, str] | None = None, command_line: Mapping[str, object] | None = None
+    host: Host,
+    *,
+    file: Layer | None = None,
+    environment: Mapping[str, str] | None = None,
+    command_line: Mapping[str, object] | None = None,
 ) -> tuple[Merged, Dataset]:
     """Merge every source of configuration; the data set is loaded, since it may suggest settings.
 
@@ -91,7 +94,9 @@ def build(config: Config, host: Host, dataset: Dataset | None = None) -> Job:
 
     imported(TRAINING)(nn.Linear(1, 1), loss, **training)  # a setting out of range is refused now, not after the search
     prunings = {line.stage: line.pruning(per_epoch[line.stage]) for line in lines.values()}
-    pipeline = make_pipeline(registry, config.recipe or "baseline", strategy, fit, prunings, search=search, train=train, seed=seed)
+    pipeline = make_pipeline(
+        registry, config.recipe or "baseline", strategy, fit, prunings, search=search, train=train, seed=seed
+    )
     correct = runtime.precise(imported(CORRECT), config.precision, device)
     line = lines.get("train")
     pruned = line.spec if line and prunings["train"].schedule.rounds else None
@@ -187,7 +192,9 @@ def _by_stage(lines: Iterable[PruneLine]) -> dict[str, PruneLine]:
     found: dict[str, PruneLine] = {}
     for line in lines:
         if line.stage in found:
-            raise ConfigError(f"{found[line.stage].spec.name} and {line.spec.name} would both prune the {line.stage} stage; choose one")
+            raise ConfigError(
+                f"{found[line.stage].spec.name} and {line.spec.name} would both prune the {line.stage} stage; choose one"
+            )
         found[line.stage] = line
     return found
 

@@ -46,7 +46,12 @@ class Job:
         return plan(self.config.recipe or "baseline", self.pipeline, self.stream, self.space, self.dataset.task)
 
     def run(
-        self, directory: RunDirectory, *, observers: Sequence[Observer] = (), command: Sequence[str] = (), require_exact: bool = False
+        self,
+        directory: RunDirectory,
+        *,
+        observers: Sequence[Observer] = (),
+        command: Sequence[str] = (),
+        require_exact: bool = False,
     ) -> dict[str, Any]:
         """Run to the end, from the last checkpoint in `directory` if there is one, and write all its files but the report.
 
@@ -115,5 +120,3 @@ class Job:
 def _network(ticket: Ticket) -> nn.Module:
     assert ticket.network is not None, "a recipe ends with the training of a network"
     return ticket.network
-
-

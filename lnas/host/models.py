@@ -31,9 +31,7 @@ BATCH = 256
 """Examples a batch when a loaded network is measured."""
 
 
-def save_recipe(
-    directory: RunDirectory, *, space: Spec, task: Task, precision: str, ticket: Ticket, pruned: Spec | None
-) -> None:
+def save_recipe(directory: RunDirectory, *, space: Spec, task: Task, precision: str, ticket: Ticket, pruned: Spec | None) -> None:
     """Write model.json, and the masks of a pruned network: with model.safetensors, all that `load_model` needs.
 
     Args:
@@ -99,7 +97,7 @@ def measured(network: nn.Module, dataset: Dataset, *, precision: str, device: to
     dataset.to(device)
     network.to(device)
     indices = torch.arange(dataset.size("test"))
-    batches = (dataset.batch("test", part, None) for part in indices.split(BATCH))
+    batches = (dataset.batch("test", part, None) for part in torch.split(indices, BATCH))
     correct = runtime.precise(imported(CORRECT), precision, device)
     return accuracy(imported(TRAINING)(network, imported(LOSS)), batches, correct), len(indices)
 

@@ -81,9 +81,7 @@ def _target(registry: Registry, name: str) -> type[MaskTarget]:
     return part
 
 
-def _shared_out(
-    registry: Registry, names: Mapping[str, str], options: Mapping[str, str], line: str
-) -> dict[str, dict[str, Any]]:
+def _shared_out(registry: Registry, names: Mapping[str, str], options: Mapping[str, str], line: str) -> dict[str, dict[str, Any]]:
     """Give each option to the first part that has it: schedule, target, importance."""
     known = {kind: [o.name for o in options_of(registry.get(kind, name).load(), kind)] for kind, name in names.items()}
     shared: dict[str, dict[str, Any]] = {kind: {} for kind in names}

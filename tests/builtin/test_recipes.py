@@ -85,7 +85,7 @@ def prune_paths(scores: list[list[float]], alive: list[list[bool]], operations: 
     for owner in owners:
         able = [(e, o) for e, o in owner if alive[e][o] and o != none]
         spared.add(max(able, key=lambda at: (scores[at[0]][at[1]], -at[0], -at[1])))
-    for pool in pools if scope == "edge" else [sum(pools, [])]:
+    for pool in pools if scope == "edge" else [[at for pool in pools for at in pool]]:
         gone = sum(not alive[e][o] for e, o in pool)
         goal = min(round(p * len(pool)), len(pool) - 1)
         ranked = sorted((scores[e][o], e, o) for e, o in pool if alive[e][o] and (e, o) not in spared)
@@ -374,7 +374,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Pruning], tuple[int, int],
         (2, 8),
         {},
         {
-            "after": tuple(1 - 0.4 ** (r / 3) for r in (1, 2)) + (0.6,),
+            "after": (1 - 0.4 ** (1 / 3), 1 - 0.4 ** (2 / 3), 0.6),
             "k": 2,
             "rewind": 2,
             "horizon": 4,

@@ -1,6 +1,7 @@
 """Schedules are pure functions of the round, by numbers one can check by hand."""
 
 import dataclasses
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def test_the_last_round_ends_at_p_and_none_gives_back(sparsity: float, rounds: i
     assert after[0] == 0
     assert after[-1] == sparsity
     assert all(0 <= value < 1 for value in after)
-    assert all(b - a >= -1e-15 for a, b in zip(after, after[1:], strict=False))
+    assert all(b - a >= -1e-15 for a, b in pairwise(after))
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.0, 1.5, float("nan"), float("inf"), "half", None, True])

@@ -54,4 +54,6 @@ def test_a_character_that_the_terminal_does_not_know_is_its_escape(monkeypatch: 
     output.text("α")
     output.result(table([("θ", "b")], head=("c", "d")))
     sys.stdout.flush()
-    assert kept.getvalue().decode("ascii").split() == ["\\u03b1", "c", "d", "-" * 5, "\\u03b8", "b"]
+    words = kept.getvalue().decode("ascii").split()
+    assert words[0] == "\\u03b1"
+    assert [word for word in words if word.strip("-+|")] == ["\\u03b1", "c", "d", "\\u03b8", "b"]

@@ -2,12 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from lnas.builtin.genotypes import GENOTYPES
 from lnas.core.errors import ConfigError, GenotypeError, RunError
 from lnas.core.types import Task
 from lnas.cost import parameters
-from lnas.host.architectures import genotype, network
+from lnas.host.architectures import genotype, network, supernet
 from lnas.host.plugins import Host
 
 SKIPS = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
@@ -93,3 +94,23 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path: Path, host: Host) -> No
         network(str(tmp_path), host)
     with pytest.raises(ConfigError, match="is a run, and its network has its own sizes"):
         network(str(tmp_path), host, channels=3)
+
+
+def test_a_network_that_is_not_trained_is_the_same_each_time_and_nothing_of_it_counts_as_pruned(host: Host) -> None:
+    for make, text in ((network, "DARTS_V1"), (network, SKIPS), (supernet, "cells")):
+        one, two = (make(text, host, channels=2, layers=3)[0] for _ in range(2))
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+        counted = parameters(one)
+        assert counted.nonzero == counted.total > 0
+
+
+def test_a_space_is_its_supernet(host: Host) -> None:
+    task = Task((1, 6, 6), 3)
+    one, made_for = supernet("cells,nodes=2", host, task=task, channels=2, layers=3)
+    two, _ = supernet("cells,nodes=2,channels=2,layers=3", host, task=task)
+    assert made_for == task
+    assert parameters(one) == parameters(two)
+    with pytest.raises(ConfigError, match="channels is given twice, in cells,channels=4 and by itself"):
+        supernet("cells,channels=4", host, channels=4)
+    with pytest.raises(ConfigError, match="unknown space 'cels'; did you mean 'cells'"):
+        supernet("cels", host)

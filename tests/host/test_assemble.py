@@ -115,7 +115,9 @@ def test_a_pipeline_on_own_batches_is_the_same_recipe() -> None:
     assert steps == 10
     assert ticket.sparsity["alpha"].attained == 0.5
     assert ticket.sparsity["theta"].attained == 0.25
-    assert {name: float((weight == 0).float().mean()) for name, weight in ticket.network.named_parameters() if weight.dim() == 2} == {
+    assert {
+        name: float((weight == 0).float().mean()) for name, weight in ticket.network.named_parameters() if weight.dim() == 2
+    } == {
         "0.weight": 0.25,
         "1.weight": 0.25,
     }

@@ -96,6 +96,5 @@ def _check_counts(layers: Mapping[str, nn.Module], aims: Mapping[Port, int]) -> 
         layer = layers[port.layer]
         found = {channels(layer, port.side), *(extent(layer, place) for place in places(layer, port.side))}
         if found != {aim} or aim < 1:
-            raise lnas.SparsityError(
-                f"channels: {port.layer} has {sorted(found)} channels {port.side} where {aim} should be left"
-            )
+            counts = " and ".join(map(str, sorted(found)))
+            raise lnas.SparsityError(f"channels: layer {port.layer} has {counts} channels {port.side} where {aim} should be left")

@@ -169,6 +169,22 @@ def test_training_the_small_one_is_training_the_masked_one(build: Build, step: S
         torch.testing.assert_close(small.state_dict()[name], value, rtol=1e-9, atol=1e-9, msg=name)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_on_a_gpu(build: Build, step: Step) -> None:
+    network = build("auxiliary").cuda()
+    random = torch.cuda.get_rng_state()
+    channels = Channels(network)
+    lnas.prune(channels, 0.5)
+    small = channels.compact(network)
+    assert torch.equal(torch.cuda.get_rng_state(), random)
+    assert all(value.is_cuda for value in small.state_dict().values())
+    assert_same(network.cpu(), small.cpu(), example=torch.zeros(1, 3, 16, 16))
+    step(network)  # a network may move after it was pruned
+    channels.apply()
+    assert not network.stem[0].weight[~channels.masks()["stem.0"]].any()
+
+
 def test_a_masked_channel_that_is_not_0_is_an_error(build: Build, example_of: ExampleOf) -> None:
     network = build("vgg")
     channels = Channels(network, example=example_of(network))
@@ -209,8 +225,8 @@ def test_a_wrong_cut_is_noticed(wrong: str, build: Build, example_of: ExampleOf,
     monkeypatch.setattr(lnas_channels.cuts, "_shrink", shrink)
     error, message = {
         "other rows": (lnas.PluginError, "outputs differ by"),
-        "too many rows": (lnas.SparsityError, "4 has .* channels out where 10 should be left"),
-        "no rows": (lnas.SparsityError, r"4 has \[10, 20\] channels out where 10 should be left"),
+        "too many rows": (lnas.SparsityError, "layer 4 has .* channels in where 5 should be left"),
+        "no rows": (lnas.SparsityError, r"layer 4 has 5 and 10 channels in where 5 should be left"),
     }[wrong]
     with pytest.raises(error, match=message):
         channels.compact(network)
