@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from lnas.core.errors import ConfigError, NumericalError, PluginError, SparsityError
 
 Tensors: TypeAlias = Mapping[str, Tensor]
+"""What can be pruned, its masks or its scores, by name."""
+
 Importance: TypeAlias = Callable[[Tensors, Tensors, Callable[[], Tensor]], Tensors]
 """`importance(tensors, masks, loss)`: a finite score for every entry, least important first.
 

@@ -106,7 +106,7 @@ def check_task(made_for: Task, data: Task) -> None:
     """Raise a `ConfigError` where a network for one task is asked to read the data of another."""
     if made_for != data:
         raise ConfigError(
-            f"the network reads {_words(made_for)}, the data set has {_words(data)}; choose a data set of the same shape and classes"
+            f"the network reads {_words(made_for)}, the data set has {_words(data)}; choose one of the same shape and classes"
         )
 
 
