@@ -69,6 +69,7 @@ SETTINGS = (
     _Setting("seed", "N", "Root of all random streams.  [default: 0]"),
     _Setting("device", "NAME", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.  [default: auto]"),
     _Setting("precision", "NAME", "float32, tf32, bf16 or float64.  [default: float32]"),
+    _Setting("observe", "SPEC", "Observer of a plugin that is told what happens; may be repeated.", "observer", several=True),
     _Setting("out", "FOLDER", "Folder of the run directories.  [default: runs]"),
     _Setting("name", "NAME", "Name of the run directory.  [default: made of recipe, data and seed]"),
     _Setting(FILE, "FILE", "TOML file with any of these; LNAS_* variables and this command line overrule it."),

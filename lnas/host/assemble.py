@@ -19,6 +19,7 @@ from lnas.core.space import SearchSpace
 from lnas.core.types import Loss
 from lnas.host import runtime
 from lnas.host.config import Config, Layer, Merged, merge, read_toml
+from lnas.host.events import Observer
 from lnas.host.job import Job
 from lnas.host.options import checked, options_of
 from lnas.host.parts import CORRECT, LOSS, TRAINING, factory, imported
@@ -98,9 +99,10 @@ def build(config: Config, host: Host, dataset: Dataset | None = None) -> Job:
         registry, config.recipe or "baseline", strategy, fit, prunings, search=search, train=train, seed=seed
     )
     correct = runtime.precise(imported(CORRECT), config.precision, device)
+    observers = tuple(_observer(registry, spec, seed) for spec in config.observe)
     line = lines.get("train")
     pruned = line.spec if line and prunings["train"].schedule.rounds else None
-    return Job(config, host, device, data, stream, space, pipeline, correct, pruned)
+    return Job(config, host, device, data, stream, space, pipeline, correct, pruned, observers)
 
 
 def reopen(path: Path, host: Host) -> tuple[Job, RunDirectory]:
@@ -186,6 +188,13 @@ def pipeline(
     made = factory(host.registry, "strategy", Spec.parse(strategy), seed=seed)(space, loss, search, seed)
     prunings = {line.stage: line.pruning(1) for line in lines.values()}
     return make_pipeline(host.registry, recipe, made, fit or standard, prunings, search=search, train=train, seed=seed)
+
+
+def _observer(registry: Registry, spec: Spec, seed: int) -> Observer:
+    made = factory(registry, "observer", spec, seed=seed)()
+    if not isinstance(made, Observer):
+        raise PluginError(f"observer {spec.name} returned a {type(made).__name__}, not an Observer")
+    return made
 
 
 def _by_stage(lines: Iterable[PruneLine]) -> dict[str, PruneLine]:

@@ -38,6 +38,7 @@ class Config:
         seed: the root of all random streams, 0 to 2**63 - 1.
         device: "auto", or a device of torch; whether it is there is seen when the run begins.
         precision: the number format of the training.
+        observe: observers of plugins that are told what happens.
         out: the folder of the run directories.
         name: of the run directory; made up where it is None.
 
@@ -57,6 +58,7 @@ class Config:
     seed: int = 0
     device: str = "auto"
     precision: Precision = "float32"
+    observe: tuple[Spec, ...] = ()
     out: str = "runs"
     name: str | None = None
 
@@ -129,7 +131,9 @@ def merge(
 def to_toml(config: Config) -> str:
     """The configuration as a file that `read_toml` reads back as an equal one."""
     table: dict[str, object] = {f.name: getattr(config, f.name) for f in fields(Config) if f.name != "train"}
-    table |= {key: str(table[key]) for key in (*_PARTS, "epochs")} | {"prune": [str(line) for line in config.prune]}
+    table |= {key: str(table[key]) for key in (*_PARTS, "epochs")} | {
+        key: [str(part) for part in getattr(config, key)] for key in ("prune", "observe")
+    }
     return toml.dump(table | {"train": {key: _natural(value) for key, value in config.train.items()}})
 
 

@@ -57,6 +57,11 @@ def _prune(value: object) -> tuple[Spec, ...]:
     return tuple(Spec.of(line) for line in lines)
 
 
+def _observe(value: object) -> tuple[Spec, ...]:
+    parts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    return tuple(_part(part) for part in parts)
+
+
 def _train(value: object) -> dict[str, str]:
     if isinstance(value, str):
         return parse_options(value)
@@ -138,6 +143,7 @@ READERS: Mapping[str, Callable[[object], object]] = {
     "seed": _seed,
     "device": _device,
     "precision": _precision,
+    "observe": _observe,
     "out": _out,
     "name": _name,
 }

@@ -40,6 +40,8 @@ class Job:
     correct: Correct
     network_pruning: Spec | None
     """The prune line of the training stage."""
+    observers: tuple[Observer, ...] = ()
+    """Those that the configuration names."""
 
     def plan(self) -> Plan:
         """What it is going to do."""
@@ -57,7 +59,7 @@ class Job:
 
         Args:
             directory: of this run.
-            observers: told what happens.
+            observers: told what happens, beside those that the configuration names.
             command: the program and its arguments, for the record.
             require_exact: refuse to go on where the result may not be that of an uninterrupted run.
 
@@ -74,7 +76,7 @@ class Job:
                 correct=self.correct,
                 seed=self.config.seed,
                 device=self.device,
-                observers=observers,
+                observers=(*self.observers, *observers),
                 require_exact=require_exact,
             )
             models.save_recipe(

@@ -18,7 +18,7 @@ SUGGESTED = ("strategy", "space", "epochs", "batch", "validation", "train")
 
 _IN_ENVIRONMENT = (
     *("recipe", "strategy", "prune", "space", "data", "epochs", "batch", "validation", "train"),
-    *("seed", "device", "precision", "out"),
+    *("seed", "device", "precision", "observe", "out"),
 )
 
 
@@ -57,7 +57,9 @@ def from_environment(environment: Mapping[str, str]) -> Layer:
     for variable, text in environment.items():
         name = variable.removeprefix(ENVIRONMENT)
         if variable in variables and text.strip():
-            values[variables[variable]] = [line for line in text.split(";") if line.strip()] if name == "PRUNE" else text
+            values[variables[variable]] = (
+                [line for line in text.split(";") if line.strip()] if name in ("PRUNE", "OBSERVE") else text
+            )
         elif name != variable and variable not in variables:
             # Others may keep settings under LNAS_ too, but a slip of the finger is not skipped in silence.
             near = difflib.get_close_matches(name, [key.upper() for key in _IN_ENVIRONMENT], n=1, cutoff=0.8)

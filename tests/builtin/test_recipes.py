@@ -85,7 +85,7 @@ def prune_paths(scores: list[list[float]], alive: list[list[bool]], operations: 
     for owner in owners:
         able = [(e, o) for e, o in owner if alive[e][o] and o != none]
         spared.add(max(able, key=lambda at: (scores[at[0]][at[1]], -at[0], -at[1])))
-    for pool in pools if scope == "edge" else [[at for pool in pools for at in pool]]:
+    for pool in pools if scope == "edge" else [[at for edge in pools for at in edge]]:
         gone = sum(not alive[e][o] for e, o in pool)
         goal = min(round(p * len(pool)), len(pool) - 1)
         ranked = sorted((scores[e][o], e, o) for e, o in pool if alive[e][o] and (e, o) not in spared)

@@ -1,12 +1,19 @@
 """From a configuration to a run: what is built, what is suggested, and what is refused before the first step."""
 
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
 import pytest
 import torch
 
 import lnas
 from lnas.core.errors import LnasError
 from lnas.host.assemble import build, resolve
+from lnas.host.config import to_toml
 from lnas.host.plugins import Host
+from lnas.host.rundir import RunDirectory
 
 TINY = "cells,channels=2,layers=3,nodes=2,network_channels=2,network_layers=3"
 
@@ -127,3 +134,31 @@ def test_a_recipe_that_takes_no_such_pruning_says_so() -> None:
     model = torch.nn.Sequential(lnas.MixedOp({"one": torch.nn.Linear(4, 3), "two": torch.nn.Linear(4, 3)}))
     with pytest.raises(LnasError, match="recipe variant2 of lnas .* does not go with pruning theta"):
         lnas.pipeline("variant2", lnas.ChoiceSpace(model), lnas.cross_entropy, search=4, train=4, prune=["theta:one-shot"])
+
+
+class Seen(lnas.Observer):
+    """Notes the kinds of events."""
+
+    events: ClassVar[list[str]] = []
+
+    def notify(self, event: object) -> None:
+        self.events.append(type(event).__name__)
+
+
+class Plugin:
+    @lnas.hookimpl
+    def lnas_observers(self, register: lnas.Register) -> None:
+        register("seen", f"{__name__}:Seen", summary="notes events")
+
+
+def test_an_observer_of_a_plugin_is_told_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or ModuleType(__name__))
+    monkeypatch.setattr(sys.modules[__name__], "Seen", Seen, raising=False)
+    given = {"space": TINY, "epochs": "2it", "prune": ("alpha:one-shot,sparsity=0.5",), "observe": ("seen",)}
+    made = job(Host(plugins=[Plugin()], entry_points=False), **given)
+    made.run(RunDirectory.create(tmp_path, name="x", recipe="", data="", seed=0, config=to_toml(made.config)))
+    expected = ["StageStarted", "Pruned", "EpochDone", "StepDone", "StageStarted", "EpochDone", "StepDone", "Finished"]
+    assert [name for name in Seen.events if name != "StepDone"] == [name for name in expected if name != "StepDone"]
+    assert "StepDone" in Seen.events
+    with pytest.raises(LnasError, match="unknown observer 'sen'; did you mean 'seen'"):
+        job(Host(plugins=[Plugin()], entry_points=False), observe=("sen",))

@@ -219,6 +219,7 @@ def test_a_written_configuration_reads_well() -> None:
         "seed = 3",
         'device = "auto"',
         'precision = "float32"',
+        "observe = []",
         'out = "runs"',
         "",
         "[train]",
@@ -263,6 +264,7 @@ def test_a_later_source_wins_and_every_value_knows_where_it_came_from(tmp_path: 
         "seed": "command line",
         "device": f"file {path}",
         "precision": "default",
+        "observe": "default",
         "out": "default",
         "name": "default",
     }

@@ -8,8 +8,14 @@ from torch import Tensor, nn
 import lnas
 
 # DARTS_V2 as it was published (Liu, Simonyan and Yang 2019).
-NORMAL = "sep_conv_3x3 0, sep_conv_3x3 1; sep_conv_3x3 0, sep_conv_3x3 1; sep_conv_3x3 1, skip_connect 0; skip_connect 0, dil_conv_3x3 2"
-REDUCE = "max_pool_3x3 0, max_pool_3x3 1; skip_connect 2, max_pool_3x3 1; max_pool_3x3 0, skip_connect 2; skip_connect 2, max_pool_3x3 1"
+NORMAL = (
+    "sep_conv_3x3 0, sep_conv_3x3 1; sep_conv_3x3 0, sep_conv_3x3 1; "
+    "sep_conv_3x3 1, skip_connect 0; skip_connect 0, dil_conv_3x3 2"
+)
+REDUCE = (
+    "max_pool_3x3 0, max_pool_3x3 1; skip_connect 2, max_pool_3x3 1; "
+    "max_pool_3x3 0, skip_connect 2; skip_connect 2, max_pool_3x3 1"
+)
 
 
 def genes(text: str) -> tuple[lnas.Gene, ...]:
