@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,17 @@ from click.testing import CliRunner, Result
 from lnas.cli import main
 
 Lnas = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def built_in_parts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First-party plugins that are installed stay out of sight, so that lists of names are the same everywhere."""
+    installed = metadata.entry_points
+
+    def without_ours(*, group: str) -> list[metadata.EntryPoint]:
+        return [point for point in installed(group=group) if point.dist is None or point.dist.name != "lnas-channels"]
+
+    monkeypatch.setattr("lnas.host.plugins.metadata.entry_points", without_ours)
 
 
 @pytest.fixture

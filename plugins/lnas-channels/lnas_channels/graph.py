@@ -61,9 +61,10 @@ def _dependence(
     node, channels = item.dep.target, item.root_idxs
     if None in channels:  # torch-pruning has lost track
         return Dependence(KEPT, range(count), ())
+    if any(isinstance(edge.index_mapping[0], _CUTS) and edge.is_triggered_by(item.dep.handler) for edge in node.dependencies):
+        return Dependence(KEPT, channels, ())
     if isinstance(node.module, _OPERATIONS):
-        cut = any(isinstance(edge.index_mapping[0], _CUTS) for edge in node.dependencies)
-        return Dependence(KEPT, channels, ()) if cut else None
+        return None
     if isinstance(node.module, ops._OutputOp):
         return Dependence(KEPT, channels, ()) if node.grad_fn in outputs else None
     if id(node.module) not in names or id(node.module) in barred:

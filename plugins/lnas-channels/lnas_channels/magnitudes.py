@@ -39,11 +39,11 @@ def norms(network: nn.Module, groups: Iterable[Group]) -> dict[str, Tensor]:
 def _lines(group: Group, layers: Mapping[str, nn.Module]) -> dict[str, dict[int, list[set[int]]]]:
     """layer -> dimension of its weight -> for each entry, the rows (or columns) that go; a set, for channels may share one."""
     found: dict[str, dict[int, list[set[int]]]] = {}
-    for number, entry in enumerate(group.entries):
-        for port, channel in entry:
-            for tensor, dim in places(layers[port.layer], port.side):
-                weight = getattr(layers[port.layer], tensor)
-                if weight.dim() > 1:
-                    lines = found.setdefault(port.layer, {}).setdefault(dim, [set() for _ in group.entries])
-                    lines[number].add(channel % weight.shape[dim])
+    for port in group.ports:
+        layer = layers[port.layer]
+        for tensor, dim in places(layer, port.side):
+            if getattr(layer, tensor).dim() > 1:
+                size = getattr(layer, tensor).shape[dim]
+                lines = [{channel % size for its, channel in entry if its == port} for entry in group.entries]
+                found.setdefault(port.layer, {})[dim] = lines
     return found
