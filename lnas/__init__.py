@@ -132,28 +132,28 @@ _MODULE_OF = {
     "Predict": "lnas.core.types",
     "Progress": "lnas.core.pipeline",
     "Pruned": "lnas.host.events",
-    "Pruning": "lnas.core.pipeline",
+    "Pruning": "lnas.core.rounds",
     "PruningSchedule": "lnas.core.schedule",
     "RandomSearch": "lnas.builtin.random_search",
     "Register": "lnas.host.hookspecs",
     "Resumed": "lnas.host.events",
-    "Retrain": "lnas.core.pipeline",
-    "Rounds": "lnas.core.pipeline",
+    "Retrain": "lnas.core.stages",
+    "Rounds": "lnas.core.rounds",
     "RunError": "lnas.core.errors",
     "RunInUseError": "lnas.core.errors",
-    "Search": "lnas.core.pipeline",
+    "Search": "lnas.core.stages",
     "SearchSpace": "lnas.core.space",
     "SearchStrategy": "lnas.core.learner",
-    "Sparsity": "lnas.core.pipeline",
+    "Sparsity": "lnas.core.rounds",
     "SparsityError": "lnas.core.errors",
-    "Stage": "lnas.core.pipeline",
+    "Stage": "lnas.core.stages",
     "StageStarted": "lnas.host.events",
     "State": "lnas.core.types",
     "StepDone": "lnas.host.events",
     "Task": "lnas.core.types",
     "Tensors": "lnas.core.mask",
     "Theta": "lnas.builtin.targets",
-    "Ticket": "lnas.core.pipeline",
+    "Ticket": "lnas.core.stages",
     "UnknownNameError": "lnas.core.errors",
     "WeightTraining": "lnas.builtin.weights",
     "cross_entropy": "lnas.builtin.classification",
@@ -169,7 +169,7 @@ _MODULE_OF = {
     "magnitude": "lnas.builtin.importances",
     "mask_moments": "lnas.core.optimizers",
     "optimizer_state": "lnas.core.optimizers",
-    "pipeline": "lnas.host.assemble",
+    "pipeline": "lnas.host.pipelines",
     "probability": "lnas.builtin.importances",
     "prune": "lnas.core.mask",
     "random": "lnas.builtin.importances",
@@ -214,15 +214,17 @@ if TYPE_CHECKING:
     from lnas.core.learner import Learner, SearchStrategy
     from lnas.core.mask import Importance, MaskTarget, Pool, Tensors, prune, sparsity_of
     from lnas.core.optimizers import drop_parameters, load_optimizer_state, mask_moments, optimizer_state
-    from lnas.core.pipeline import Pipeline, Progress, Pruning, Retrain, Rounds, Search, Sparsity, Stage, Ticket
+    from lnas.core.pipeline import Pipeline, Progress
     from lnas.core.random import seeded, stream
+    from lnas.core.rounds import Pruning, Rounds, Sparsity
     from lnas.core.schedule import PruningSchedule
     from lnas.core.space import Gates, Paths, SearchSpace, relax
+    from lnas.core.stages import Retrain, Search, Stage, Ticket
     from lnas.core.types import Batch, Loss, Metrics, Predict, State, Task
-    from lnas.host.assemble import pipeline
     from lnas.host.events import EpochDone, Finished, Observer, Pruned, Resumed, StageStarted, StepDone
     from lnas.host.hookspecs import Register, hookimpl
     from lnas.host.models import load_model
+    from lnas.host.pipelines import pipeline
     from lnas.host.plugins import Host
 
 

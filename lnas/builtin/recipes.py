@@ -13,7 +13,9 @@ from lnas.builtin.importances import magnitude
 from lnas.builtin.schedules import Never
 from lnas.builtin.targets import Alpha, Theta
 from lnas.core.learner import Learner, SearchStrategy
-from lnas.core.pipeline import Pipeline, Pruning, Retrain, Search
+from lnas.core.pipeline import Pipeline
+from lnas.core.rounds import Pruning
+from lnas.core.stages import Retrain, Search
 
 Fit = Callable[[nn.Module, int], Learner]
 """`fit(network, horizon)`: the learner of a derived network; see `Retrain`."""

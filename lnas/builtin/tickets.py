@@ -14,8 +14,8 @@ from lnas.builtin.weights import OwnTraining
 from lnas.core.errors import ConfigError
 from lnas.core.learner import Learner
 from lnas.core.mask import Importance, MaskTarget
-from lnas.core.pipeline import Pruning, Rounds
 from lnas.core.random import seeded, stream
+from lnas.core.rounds import Pruning, Rounds
 from lnas.core.schedule import PruningSchedule
 from lnas.core.types import Batch, Loss
 

@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from lnas.core.learner import SearchStrategy
-from lnas.core.pipeline import Pipeline, Ticket
+from lnas.core.pipeline import Pipeline
+from lnas.core.stages import Ticket
 
 
 def final_tensors(pipeline: Pipeline, ticket: Ticket) -> dict[str, Tensor]:

@@ -9,8 +9,9 @@ from torch import nn
 
 from lnas import cost
 from lnas.core.data import Dataset
-from lnas.core.pipeline import Pipeline, Ticket
+from lnas.core.pipeline import Pipeline
 from lnas.core.space import SearchSpace
+from lnas.core.stages import Ticket
 from lnas.host import durable, models, runner, runtime
 from lnas.host.config import Config
 from lnas.host.evaluate import Correct

@@ -15,8 +15,8 @@ from lnas.core.data import Dataset
 from lnas.core.errors import ConfigError, LnasError, RunError
 from lnas.core.genotype import Genotype
 from lnas.core.mask import MaskTarget
-from lnas.core.pipeline import Ticket
 from lnas.core.space import SearchSpace
+from lnas.core.stages import Ticket
 from lnas.core.types import Task
 from lnas.host import checkpoint, durable, runtime
 from lnas.host.evaluate import accuracy

@@ -7,7 +7,7 @@ from typing import Any
 from lnas.core.errors import ConfigError, PluginError, UnknownNameError
 from lnas.core.learner import Learner
 from lnas.core.mask import MaskTarget
-from lnas.core.pipeline import Pruning
+from lnas.core.rounds import Pruning
 from lnas.host.epochs import Epochs
 from lnas.host.options import options_of
 from lnas.host.parts import bound

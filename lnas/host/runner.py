@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from lnas.core.errors import NumericalError, RunError
-from lnas.core.pipeline import Pipeline, Progress, Ticket
+from lnas.core.pipeline import Pipeline, Progress
+from lnas.core.stages import Ticket
 from lnas.core.types import Metrics
 from lnas.host import checkpoint, durable, journal
 from lnas.host.evaluate import Correct, accuracy

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from lnas.core.data import Dataset, Split
 from lnas.core.errors import ConfigError, DataError
-from lnas.core.pipeline import Draws
 from lnas.core.random import stream
+from lnas.core.stages import Draws
 from lnas.core.types import Batch
 
 

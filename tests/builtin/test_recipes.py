@@ -24,7 +24,8 @@ from lnas.builtin.targets import Alpha, Theta
 from lnas.builtin.weights import WeightTraining
 from lnas.core.genotype import Gene, Genotype
 from lnas.core.learner import Learner
-from lnas.core.pipeline import Pipeline, Pruning
+from lnas.core.pipeline import Pipeline
+from lnas.core.rounds import Pruning
 
 KINDS = ("normal", "reduce")
 EDGES = [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]

@@ -15,7 +15,7 @@ from lnas.builtin.tickets import lottery_control, lottery_ticket
 from lnas.builtin.weights import OwnTraining
 from lnas.core.errors import ConfigError
 from lnas.core.mask import sparsity_of
-from lnas.core.pipeline import Rounds
+from lnas.core.rounds import Rounds
 from lnas.core.schedule import PruningSchedule
 
 ROUNDS = 15

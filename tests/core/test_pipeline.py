@@ -21,7 +21,9 @@ from lnas.core.errors import ConfigError, SparsityError
 from lnas.core.genotype import Genotype
 from lnas.core.learner import Learner
 from lnas.core.mask import MaskTarget
-from lnas.core.pipeline import Pipeline, Progress, Pruning, Retrain, Rounds, Search, Sparsity, Ticket
+from lnas.core.pipeline import Pipeline, Progress
+from lnas.core.rounds import Pruning, Rounds, Sparsity
+from lnas.core.stages import Retrain, Search, Ticket
 from lnas.core.types import Metrics
 
 # A learner that counts, and a target that says what is done to it -----------------------------------------------------

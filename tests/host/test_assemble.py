@@ -1,9 +1,10 @@
 """From a configuration to a run: what is built, what is suggested, and what is refused before the first step."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import lnas
 from lnas.core.errors import LnasError
 from lnas.host.assemble import build, resolve
 from lnas.host.config import to_toml
+from lnas.host.pipelines import make_pipeline
 from lnas.host.plugins import Host
 from lnas.host.rundir import RunDirectory
 
@@ -162,3 +164,54 @@ def test_an_observer_of_a_plugin_is_told_what_happens(tmp_path: Path, monkeypatc
     assert "StepDone" in Seen.events
     with pytest.raises(LnasError, match="unknown observer 'sen'; did you mean 'seen'"):
         job(Host(plugins=[Plugin()], entry_points=False), observe=("sen",))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("theta:one-shot,exclude=nothing.*", "'nothing.*' matches no parameter"),
+        ("theta:one-shot,output_rate=2", r"output_rate must be in \[0, 1\]"),
+    ],
+)
+def test_the_target_of_the_training_is_tried_before_the_search(host: Host, line: str, says: str) -> None:
+    with pytest.raises(LnasError, match=says):
+        job(host, prune=(line,))
+
+
+def test_trying_the_target_draws_nothing_from_the_global_stream(host: Host) -> None:
+    states = []
+    for prune in ((), ("theta:one-shot",)):
+        job(host, prune=prune)
+        states.append(torch.get_rng_state())
+    assert states[0].equal(states[1])
+
+
+@dataclass(frozen=True)
+class Falling(lnas.PruningSchedule):
+    """Gives the values it was made of."""
+
+    values: tuple[float, ...] = (0.5, 0.25)
+
+    @property
+    def rounds(self) -> int:
+        return len(self.values)
+
+    def sparsity_after(self, round: int) -> float:
+        return self.values[round - 1]
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.25), (1.5,), (float("nan"),), (-0.1,)])
+def test_a_schedule_that_breaks_its_contract_is_named(loss: lnas.Loss, make_space: Any, values: tuple[float, ...]) -> None:
+    space = make_space()
+    pruning = lnas.Pruning(lnas.Theta.of, Falling(values), lnas.magnitude)
+    with pytest.raises(lnas.PluginError, match="schedule Falling gives"):
+        make_pipeline(
+            Host(entry_points=False).registry,
+            "variant1",
+            lnas.Darts(space, loss),
+            lambda network, horizon: lnas.WeightTraining(network, loss, horizon),
+            {"train": pruning},
+            search=4,
+            train=6,
+            seed=0,
+        )

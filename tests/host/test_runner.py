@@ -28,10 +28,12 @@ from lnas.core.genotype import Gene, Genotype
 from lnas.core.learner import Learner, SearchStrategy
 from lnas.core.mask import MaskTarget, Pool, Tensors
 from lnas.core.optimizers import load_optimizer_state, mask_moments, optimizer_state
-from lnas.core.pipeline import Pipeline, Pruning, Retrain, Search
+from lnas.core.pipeline import Pipeline
 from lnas.core.random import seeded
+from lnas.core.rounds import Pruning
 from lnas.core.schedule import PruningSchedule
 from lnas.core.space import Gates, Paths, SearchSpace, relax
+from lnas.core.stages import Retrain, Search
 from lnas.core.types import Batch, Loss, Metrics, Predict, State, Task
 from lnas.host import checkpoint, runtime
 from lnas.host.events import EpochDone, Event, Finished, Observer, Pruned, Resumed, StageStarted, StepDone

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lnas.core.data import Dataset, Split
 from lnas.core.errors import ConfigError, DataError
-from lnas.core.pipeline import Draws
+from lnas.core.stages import Draws
 from lnas.core.types import Task
 from lnas.host.stream import Stream
 

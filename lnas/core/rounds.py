@@ -1,0 +1,152 @@
+"""The one loop: train, prune, rewind; the caller owns it and calls `step`."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from lnas.core.errors import ConfigError
+from lnas.core.learner import Learner
+from lnas.core.mask import Importance, MaskTarget, prune, sparsity_of
+from lnas.core.schedule import PruningSchedule
+from lnas.core.types import Batch, Loss, Metrics, State
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """One `--prune` line: what is pruned, when, by which measure, and what is rewound afterwards."""
+
+    target: Callable[[Any], MaskTarget]
+    """Makes the target of a learner: of a strategy in `Search`, of a weight trainer in `Retrain`."""
+    schedule: PruningSchedule
+    importance: Importance
+    rewind: int | None = None
+    """The step of the learner to return to after pruning; 0 is theta_0, None goes on from where it is."""
+    k: int | None = None
+    """Steps per round; the stage divides its steps evenly where this is None, and 0 prunes before the first step."""
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """What was asked of a target, and what came out."""
+
+    target: float
+    attained: float
+
+
+@dataclass(eq=False)
+class Rounds(Learner):
+    """For n rounds: k steps, prune, rewind; then `finish` steps more.  The only loop there is.
+
+    Attributes:
+        learner: does the steps.
+        target: what is pruned; applied after every step, so that a masked entry is exactly 0 whatever an optimizer did.
+        pruning: the schedule, importance and rewind step.
+        k: steps per round; 0 prunes before the first step.
+        finish: steps after the last round.
+        t: steps done; they go on counting through a rewind, so that a rewound learner sees new batches.
+        round: rounds done.
+        origin: the learner's state at the rewind step, once it was reached.
+    """
+
+    learner: Learner
+    target: MaskTarget
+    pruning: Pruning
+    k: int
+    finish: int = 0
+    t: int = 0
+    round: int = 0
+    origin: State | None = None
+
+    def __post_init__(self) -> None:
+        rewind = self.pruning.rewind
+        if rewind is not None and self.pruning.schedule.rounds and not 0 <= rewind <= self.k:
+            raise ConfigError(f"rewind must be a step before the first prune, 0 to {self.k}, not {rewind}")
+
+    def step(self, train: Batch, val: Batch = None) -> Metrics:
+        """One step of the learner, then M applied, then the prune round if it is due.
+
+        Raises:
+            ConfigError: where it is done already.
+        """
+        if self.done and self.t:
+            raise ConfigError("all rounds and steps are done; a further step would train a finished ticket")
+        self._remember_origin()
+        if self.t == 0:
+            self._prune_if_due(train)
+        metrics = self.learner.step(train, val)
+        self.target.apply()
+        self.t += 1
+        self._remember_origin()
+        self._prune_if_due(train)
+        return metrics
+
+    @property
+    def done(self) -> bool:
+        """Whether all rounds and all steps are over."""
+        return self.round == self.pruning.schedule.rounds and self.t >= self.k * self.pruning.schedule.rounds + self.finish
+
+    @property
+    def module(self) -> nn.Module:  # type: ignore[override]
+        """The learner's."""
+        return self.learner.module
+
+    @property
+    def loss(self) -> Loss:  # type: ignore[override]
+        """The learner's."""
+        return self.learner.loss
+
+    @property
+    def optimizers(self) -> tuple[Optimizer, ...]:  # type: ignore[override]
+        """The learner's."""
+        return self.learner.optimizers
+
+    def predict(self, x: Any) -> Any:
+        """The learner's."""
+        return self.learner.predict(x)
+
+    def sparsity(self) -> Sparsity:
+        """Asked of the target so far, and attained."""
+        asked = self.pruning.schedule.sparsity_after(self.round) if self.round else 0.0
+        return Sparsity(asked, sparsity_of(self.target.masks()))
+
+    def state_dict(self) -> State:
+        """The learner, its masks, the counters and the state to rewind to."""
+        return {
+            "learner": self.learner.state_dict(),
+            "masks": dict(self.target.masks()),
+            "t": self.t,
+            "round": self.round,
+            "origin": self.origin,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Masks first: they decide which parameters there are to load."""
+        for name, mask in self.target.masks().items():
+            mask.copy_(state["masks"][name])
+        self.target.apply()
+        self.learner.load_state_dict(state["learner"])
+        self.target.apply()
+        self.t, self.round, self.origin = state["t"], state["round"], state["origin"]
+
+    def _remember_origin(self) -> None:
+        if self.origin is None and self.t == self.pruning.rewind and self.pruning.schedule.rounds:
+            self.origin = copy.deepcopy(self.learner.state_dict())
+
+    def _prune_if_due(self, batch: Batch) -> None:
+        schedule = self.pruning.schedule
+        while self.round < schedule.rounds and self.t >= self.k * (self.round + 1):
+            self.round += 1
+            prune(
+                self.target,
+                schedule.sparsity_after(self.round),
+                importance=self.pruning.importance,
+                loss=lambda: self.learner.loss(self.learner.predict, batch),
+                earlier=[schedule.sparsity_after(r) for r in range(1, self.round)],
+            )
+            if self.origin is not None:  # rewinding is resuming an old state under a new mask
+                self.learner.load_state_dict(self.origin)
+                self.target.apply()

@@ -1,0 +1,149 @@
+"""The stages of a pipeline: frozen descriptions of one loop each, and the ticket that they hand on."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, TypeAlias
+
+from torch import Tensor, nn
+
+from lnas.core.errors import ConfigError
+from lnas.core.genotype import Genotype
+from lnas.core.learner import Learner, SearchStrategy
+from lnas.core.random import seeded
+from lnas.core.rounds import Pruning, Rounds, Sparsity
+
+Draws: TypeAlias = Literal["pairs", "all"]
+"""What a stage draws of the training data: pairs from two halves of it (theta on one, alpha on the other), or all of it."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a pipeline leaves: (alpha*, the network with theta*, its masks)."""
+
+    genotype: Genotype | None = None
+    network: nn.Module | None = None
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    sparsity: Mapping[str, Sparsity] = field(default_factory=dict)
+    """By the name of the target."""
+
+
+class Stage(ABC):
+    """A description of one loop: how it begins on a ticket, and what it adds to it."""
+
+    name: ClassVar[str]
+    draws: ClassVar[Draws]
+    pruning: Pruning
+    steps: int
+
+    @abstractmethod
+    def loop(self) -> tuple[int, int]:
+        """k, the steps of each round, and the steps after the last.
+
+        Raises:
+            ConfigError: where the rounds do not fit into the steps.
+        """
+
+    @abstractmethod
+    def begin(self, ticket: Ticket) -> Rounds:
+        """The loop, at its beginning."""
+
+    @abstractmethod
+    def end(self, rounds: Rounds, ticket: Ticket) -> Ticket:
+        """The ticket with what the finished loop found."""
+
+
+@dataclass(frozen=True)
+class Search(Stage):
+    """Search for alpha*: n rounds of k steps of the strategy, alpha ⊙ M_alpha after each; the rest after the last."""
+
+    strategy: SearchStrategy
+    pruning: Pruning
+    steps: int
+
+    name: ClassVar[str] = "search"
+    draws: ClassVar[Draws] = "pairs"
+
+    def loop(self) -> tuple[int, int]:
+        """n rounds of `steps // n` steps."""
+        return _loop(self, self.pruning.schedule.rounds)
+
+    def begin(self, ticket: Ticket) -> Rounds:
+        """The rounds of the strategy."""
+        return Rounds(self.strategy, self.pruning.target(self.strategy), self.pruning, *self.loop())
+
+    def end(self, rounds: Rounds, ticket: Ticket) -> Ticket:
+        """Adds alpha*."""
+        return replace(ticket, genotype=self.strategy.genotype(), sparsity=_with_sparsity(ticket, rounds))
+
+
+@dataclass(frozen=True)
+class Retrain(Stage):
+    """Train theta of the derived network: n rounds of k steps, theta ⊙ M_theta and rewind after each; then k more.
+
+    Attributes:
+        derive: makes the network of the ticket's genotype, with its theta_0.
+        fit: `fit(network, horizon)` makes the learner of the network; `horizon` is the most steps that it runs between
+            two rewinds, the length of a learning rate schedule.
+        pruning: what is pruned, or `Never()`.
+        steps: in all.
+        seed: theta_0 is drawn from this seed's stream "network", not from the global generator.
+    """
+
+    derive: Callable[[Genotype], nn.Module]
+    fit: Callable[[nn.Module, int], Learner]
+    pruning: Pruning
+    steps: int
+    seed: int = 0
+
+    name: ClassVar[str] = "train"
+    draws: ClassVar[Draws] = "all"
+
+    def loop(self) -> tuple[int, int]:
+        """n rounds of `steps // (n + 1)` steps, and what is left after the last."""
+        return _loop(self, self.pruning.schedule.rounds + 1)
+
+    def begin(self, ticket: Ticket) -> Rounds:
+        """The rounds of the derived network's learner."""
+        if ticket.genotype is None:
+            raise ConfigError("there is no architecture to train; put a Search before it, or give the Pipeline a Ticket")
+        k, finish = self.loop()
+        rewind = self.pruning.rewind
+        with seeded(self.seed, "network"):
+            network = self.derive(ticket.genotype)
+        learner = self.fit(network, self.steps if rewind is None or not k else rewind + max(k, finish))
+        return Rounds(learner, self.pruning.target(learner), self.pruning, k, finish)
+
+    def end(self, rounds: Rounds, ticket: Ticket) -> Ticket:
+        """Adds the network and its masks."""
+        return replace(
+            ticket,
+            network=rounds.target.compact(rounds.learner.module),
+            masks=dict(rounds.target.masks()),
+            sparsity=_with_sparsity(ticket, rounds),
+        )
+
+
+def _loop(stage: Stage, parts: int) -> tuple[int, int]:
+    """k and finish: what the pruning asks for, or the stage's steps in so many equal parts."""
+    n, k, steps = stage.pruning.schedule.rounds, stage.pruning.k, stage.steps
+    if steps < 1:
+        raise ConfigError(f"the {stage.name} stage needs at least one step, not {steps}")
+    if not n:
+        return 0, steps
+    if k is None:
+        k = steps // parts
+        if k == 0:
+            raise ConfigError(f"{n} prune rounds do not fit into {steps} {stage.name} steps; at least {parts} are needed")
+    if k < 0 or k * n > steps:
+        raise ConfigError(f"{n} prune rounds of {k} steps do not fit into {steps} {stage.name} steps")
+    rewind = stage.pruning.rewind
+    if rewind is not None and not 0 <= rewind <= k:
+        raise ConfigError(f"rewind must be a step before the first prune, 0 to {k}, not {rewind}")
+    return k, steps - k * n
+
+
+def _with_sparsity(ticket: Ticket, rounds: Rounds) -> dict[str, Sparsity]:
+    """The ticket's sparsities with that of a finished loop, where it pruned at all."""
+    found = {rounds.target.name: rounds.sparsity()} if rounds.pruning.schedule.rounds else {}
+    return {**ticket.sparsity, **found}
