@@ -23,7 +23,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 types: $(INSTALLED)
-	$(BIN)/mypy --strict lnas
+	$(BIN)/mypy --strict lnas $(wildcard plugins/*/lnas_*)
 
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -q -W --keep-going -E -b html docs docs/_build/html

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing
-from lnas.builtin.unrolled import exact, finite, gradients, preserved_buffers
+from lnas.builtin.unrolled import exact, finite, gradients
+from lnas.core.buffers import preserved_buffers
 from lnas.core.errors import ConfigError
 from lnas.core.genotype import Genotype
 from lnas.core.learner import SearchStrategy
@@ -63,7 +64,7 @@ class Darts(SearchStrategy):
         self.unrolled = unrolled
         self.alternate = alternate
         self.t = 0
-        like = next(space.parameters())
+        like = next(space.parameters(), torch.zeros(()))
         self.alpha = {
             group: nn.Parameter(
                 (1e-3 * torch.randn(mask.shape, generator=stream(seed, f"alpha/{group}"))).to(like.device, like.dtype)

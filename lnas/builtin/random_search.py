@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing
-from lnas.builtin.unrolled import preserved_buffers
+from lnas.core.buffers import preserved_buffers
 from lnas.core.errors import ConfigError, NumericalError
 from lnas.core.genotype import Genotype
 from lnas.core.learner import SearchStrategy
@@ -52,7 +52,7 @@ class RandomSearch(SearchStrategy):
         self.generator = stream(seed, "random search")
         self.sgd = AnnealedSGD(space.named_parameters(), steps, Annealing(lr, lr_min, momentum, weight_decay, clip))
         self.optimizers = (self.sgd.optimizer,)
-        device = next(space.parameters()).device
+        device = next(space.parameters(), torch.zeros(())).device
         self.totals = {group: torch.zeros(mask.shape, device=device) for group, mask in space.alive.items()}
         self.counts = {group: torch.zeros(mask.shape, device=device) for group, mask in space.alive.items()}
         self.tried: list[tuple[Genotype, Tensor]] = []

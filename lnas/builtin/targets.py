@@ -19,7 +19,7 @@ class Alpha(MaskTarget):
     """The architecture parameters of a strategy.  M_alpha is the space's `alive`: a cleared bit kills the path.
 
     A dead path's alpha is exactly 0 and so are its moments; its operation leaves the space and the optimizers.  Per edge,
-    each edge keeps `round((1 - p) · operations)`, at least one, and never `none` alone; globally, paths compete within
+    each edge loses `round(p · operations)`, keeps at least one, and never `none` alone; globally, paths compete within
     their group and every node keeps an input.
     """
 

@@ -44,7 +44,7 @@ def lottery_ticket(
         k: steps before each prune; 0 prunes before the first step.
         finish: steps after the last prune; k unless given.
         rewind: the step to go back to after each prune: 0 is theta_0, None does not rewind.
-        optimizers: those that `fit` uses, to rewind and mask them too.
+        optimizers: those that `fit` uses, to rewind and mask them too.  A learning rate scheduler of yours is not rewound.
         importance: what is least important.
         target: makes the mask target of the learner.
         loss: only for importances that need gradients.
@@ -71,12 +71,15 @@ def lottery_control(ticket: Rounds, control: Literal["reinit", "random_mask"], *
         seed: root seed of the streams.
 
     Raises:
-        ConfigError: where the ticket is not finished, never rewound, or the control does not exist.
+        ConfigError: where the ticket is not finished or never rewound, the control does not exist, or a layer that has
+            parameters cannot draw them.
     """
     if not ticket.done or ticket.origin is None:
         raise ConfigError("a control needs a finished ticket that was rewound; drive it with step() until it is done")
     if control not in ("reinit", "random_mask"):
         raise ConfigError(f"control must be reinit or random_mask, not {control!r}")
+    if control == "reinit":
+        _check_resettable(ticket.learner.module)
     masks = ticket.target.masks()
     target = ticket.pruning.target(ticket.learner)
     ticket.learner.load_state_dict(ticket.origin)
@@ -107,3 +110,11 @@ def _reset(module: nn.Module) -> None:
         if callable(reset):
             reset()
     module.to(device)
+
+
+def _check_resettable(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        if next(part.parameters(recurse=False), None) is not None and not callable(getattr(part, "reset_parameters", None)):
+            raise ConfigError(
+                f"{type(part).__name__} {name!r} has parameters and no reset_parameters(), so reinit cannot draw them; add one"
+            )

@@ -4,8 +4,7 @@
 Eq. 7 and 8).  The virtual step is plain gradient descent, as the paper writes it, without momentum or weight decay.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,24 +14,6 @@ from lnas.core.types import Batch
 
 Objective = Callable[[Batch], Tensor]
 """The differentiable loss on a batch, at the current theta and alpha."""
-
-
-@contextmanager
-def preserved_buffers(module: nn.Module) -> Iterator[None]:
-    """Whatever forward passes do to running statistics inside is undone: an alpha step leaves them bitwise as they were."""
-    saved = [
-        (part, name, buffer, buffer.clone())
-        for part in module.modules()
-        for name, buffer in part._buffers.items()
-        if buffer is not None
-    ]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for part, name, buffer, value in saved:
-                buffer.copy_(value)
-                part._buffers[name] = buffer  # a forward pass may have put another in its place
 
 
 def gradients(loss: Tensor, tensors: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from lnas.core.buffers import preserved_buffers
 from lnas.core.errors import ConfigError
 from lnas.core.learner import Learner
 from lnas.core.mask import Importance, MaskTarget, prune, sparsity_of
@@ -140,13 +141,14 @@ class Rounds(Learner):
         schedule = self.pruning.schedule
         while self.round < schedule.rounds and self.t >= self.k * (self.round + 1):
             self.round += 1
-            prune(
-                self.target,
-                schedule.sparsity_after(self.round),
-                importance=self.pruning.importance,
-                loss=lambda: self.learner.loss(self.learner.predict, batch),
-                earlier=[schedule.sparsity_after(r) for r in range(1, self.round)],
-            )
+            with preserved_buffers(self.learner.module):  # an importance may run the network
+                prune(
+                    self.target,
+                    schedule.sparsity_after(self.round),
+                    importance=self.pruning.importance,
+                    loss=lambda: self.learner.loss(self.learner.predict, batch),
+                    earlier=[schedule.sparsity_after(r) for r in range(1, self.round)],
+                )
             if self.origin is not None:  # rewinding is resuming an old state under a new mask
                 self.learner.load_state_dict(self.origin)
                 self.target.apply()

@@ -313,3 +313,31 @@ def test_a_ticket_goes_on_from_its_state_at_every_step(make: Any, rewind: int | 
         for name, mask in straight.target.masks().items():
             assert torch.equal(mask, resumed.target.masks()[name])
     assert isinstance(straight.learner, OwnTraining)
+
+
+def test_reinit_refuses_a_layer_that_cannot_draw_its_parameters() -> None:
+    class Scale(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.factor * x
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), Scale())
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def fit(x: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    ticket = lottery_ticket(model, fit, schedule=OneShot(0.5), k=1, optimizers=[optimizer])
+    while not ticket.done:
+        ticket.step(torch.ones(4, 3))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ConfigError, match=r"Scale '1' has parameters and no reset_parameters\(\)"):
+        lottery_control(ticket, "reinit")
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())

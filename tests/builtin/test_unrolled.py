@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from lnas.builtin.cells import CellSpace
 from lnas.builtin.darts import Darts
-from lnas.builtin.unrolled import exact, finite, gradients, preserved_buffers
+from lnas.builtin.unrolled import exact, finite, gradients
+from lnas.core.buffers import preserved_buffers
 from lnas.core.types import Task
 
 XI = 0.3
