@@ -166,7 +166,7 @@ _MODULE_OF = {
     "load_optimizer_state": "lnas.core.optimizers",
     "lottery_control": "lnas.builtin.tickets",
     "lottery_ticket": "lnas.builtin.tickets",
-    "magnitude": "lnas.builtin.importances",
+    "magnitude": "lnas.core.mask",
     "mask_moments": "lnas.core.optimizers",
     "optimizer_state": "lnas.core.optimizers",
     "pipeline": "lnas.host.pipelines",

@@ -22,12 +22,12 @@ class Darts(SearchStrategy):
     """Owns alpha, one tensor per group, and descends on it with the validation batch, on theta with the training batch.
 
     A step is an alpha update and then a theta update.  With `alternate=k` above 1, it is one of the two: k alpha updates,
-    then k theta updates, and so on, as Algorithms 1 to 3 print it.
+    then k theta updates, and so on, as Algorithms 1 to 3 print it, each on its own batch of the two.
 
     Args:
         space: the supernet; alpha is made on its device and in its dtype.
         loss: `loss(network, batch)`.
-        steps: length of theta's cosine; 0 keeps the learning rate as it is.
+        steps: of the whole search, over which theta's cosine runs; 0 keeps the learning rate as it is.
         seed: alpha is drawn from this seed's streams "alpha/GROUP".
 
     Raises:
@@ -71,7 +71,8 @@ class Darts(SearchStrategy):
             )
             for group, mask in space.alive.items()
         }
-        self.sgd = AnnealedSGD(space.named_parameters(), steps, Annealing(lr, lr_min, momentum, weight_decay, clip))
+        turns = steps if alternate == 1 else sum((t // alternate) % 2 for t in range(steps))  # updates of theta
+        self.sgd = AnnealedSGD(space.named_parameters(), turns, Annealing(lr, lr_min, momentum, weight_decay, clip))
         self.alpha_optimizer = _alpha_optimizer(alpha_optimizer, self.alpha, alpha_lr, alpha_weight_decay)
         self.optimizers = (self.sgd.optimizer, self.alpha_optimizer)
 

@@ -6,14 +6,11 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from lnas.core.mask import Tensors
+from lnas.core.mask import Tensors, magnitude
 from lnas.core.random import stream
 from lnas.core.space import relax
 
-
-def magnitude(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) -> Tensors:
-    """|x| (Han et al. 2015; Algorithms 1 to 3: "smallest magnitude")."""
-    return {name: tensor.detach().abs() for name, tensor in tensors.items()}
+__all__ = ["magnitude", "probability", "random"]
 
 
 def probability(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) -> Tensors:

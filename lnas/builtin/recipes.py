@@ -1,24 +1,18 @@
 """The paper's algorithms.  Hold them beside Algorithms 1 to 3: a line here is a loop there.
 
 `strategy` does the two lines inside the search loop (the alpha step and the theta step); `fit` makes the learner that does
-the theta steps of retraining; `alpha` and `theta` are the prune rounds; `search` and `train` are steps in all.
-Departures from the printed algorithms are listed in docs/paper-to-code.md.
+the theta steps of retraining; `alpha` and `theta` are the prune rounds; `search` and `train` are steps in all.  Two things of
+the experiment are not printed in the algorithms: after each prune theta returns to theta_0 where `theta.rewind` is 0, and the
+retraining goes on for k steps after the last prune.  All departures are listed in docs/paper-to-code.md.
 """
-
-from collections.abc import Callable
-
-from torch import nn
 
 from lnas.builtin.importances import magnitude
 from lnas.builtin.schedules import Never
 from lnas.builtin.targets import Alpha, Theta
-from lnas.core.learner import Learner, SearchStrategy
+from lnas.core.learner import SearchStrategy
 from lnas.core.pipeline import Pipeline
 from lnas.core.rounds import Pruning
-from lnas.core.stages import Retrain, Search
-
-Fit = Callable[[nn.Module, int], Learner]
-"""`fit(network, horizon)`: the learner of a derived network; see `Retrain`."""
+from lnas.core.stages import Fit, Retrain, Search
 
 KEEP_ALPHA = Pruning(Alpha, Never(), magnitude)
 KEEP_THETA = Pruning(Theta.of, Never(), magnitude)
@@ -36,7 +30,9 @@ def variant1(strategy: SearchStrategy, fit: Fit, *, theta: Pruning, search: int,
     """Algorithm 1: search, then prune theta while retraining."""
     return Pipeline(
         Search(strategy, KEEP_ALPHA, search),  # while not converged: 1. alpha step, 2. theta step
-        Retrain(strategy.space.derive, fit, theta, train, seed),  # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta
+        Retrain(
+            strategy.space.derive, fit, theta, train, seed
+        ),  # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta; then k more
     )
 
 
@@ -54,5 +50,7 @@ def generalized(
     """Algorithm 3: prune alpha while searching, then theta while retraining."""
     return Pipeline(
         Search(strategy, alpha, search),  # for n rounds: k x (1. alpha step, 2. theta step), 3. alpha ⊙ M_alpha
-        Retrain(strategy.space.derive, fit, theta, train, seed),  # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta
+        Retrain(
+            strategy.space.derive, fit, theta, train, seed
+        ),  # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta; then k more
     )

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
+from lnas.builtin.importances import probability
 from lnas.core.errors import ConfigError
 from lnas.core.learner import Learner, SearchStrategy
-from lnas.core.mask import MaskTarget, Pool, Tensors
+from lnas.core.mask import Importance, MaskTarget, Pool, Tensors
 from lnas.core.optimizers import drop_parameters, mask_moments
 
 
@@ -25,7 +26,7 @@ class Alpha(MaskTarget):
 
     name: ClassVar[str] = "alpha"
     stage: ClassVar[Literal["search", "train"]] = "search"
-    default_importance: ClassVar[str] = "probability"
+    default_importance: ClassVar[Importance] = staticmethod(probability)
 
     def __init__(
         self,

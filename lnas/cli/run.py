@@ -11,6 +11,7 @@ from lnas.cli import output
 from lnas.cli.place import found
 from lnas.cli.session import Session, pass_session
 from lnas.cli.settings import resolved, settings
+from lnas.cli.show import tell
 from lnas.cli.tables import table
 
 if TYPE_CHECKING:
@@ -72,8 +73,14 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
 def resume(session: Session, run: str, require_exact: bool, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint; `latest` is the run whose status changed last."""
     from lnas.host.assemble import reopen
+    from lnas.host.rundir import RunDirectory
 
-    job, directory = reopen(found(run), session.host())
+    directory = RunDirectory.open(found(run))
+    if directory.finished():  # its test set was read once, and is not read again
+        output.note(f"{directory.path} is finished; nothing is left to do")
+        tell(directory.path, as_json=as_json)
+        return
+    job, directory = reopen(directory.path, session.host())
     _run(session, job, lambda: directory, as_json=as_json, require_exact=require_exact)
 
 

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 )
 def show(run: str, as_json: bool) -> None:
     """Show what RUN came to, or where it stands; `latest` is the run whose status changed last."""
+    tell(found(run), as_json=as_json)
+
+
+def tell(path: Path, *, as_json: bool) -> None:
+    """Print what a run came to, or where it stands."""
     from lnas.report.read import read
 
-    path = found(run)
     files = read(path)
     if as_json:
         output.document(json.loads((path / ("status.json" if files.summary is None else "summary.json")).read_bytes()))

@@ -9,7 +9,7 @@
     ├── PluginError              a plugin that cannot be loaded or breaks its contract
     ├── RunError                 a run directory that cannot be read or written
     │   └── RunInUseError        exit code 4: another process writes there
-    └── NumericalError           exit code 3: a loss, gradient or score that is not finite
+    └── NumericalError           exit code 3: a loss, a score or alpha that is not finite
 
 A message says what was given, what is allowed and what to do, in one line.  The command line turns any of these into
 that line and `exit_code`; a library user catches `LnasError`.
@@ -67,6 +67,6 @@ class RunInUseError(RunError):
 
 
 class NumericalError(LnasError, ArithmeticError):
-    """A loss, a gradient or a score that is not finite."""
+    """A loss, a score or alpha that is not finite."""
 
     exit_code: ClassVar[int] = 3

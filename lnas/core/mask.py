@@ -25,6 +25,11 @@ shapes, `loss()` is the differentiable loss on the current batch.  Scores of dea
 """
 
 
+def magnitude(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) -> Tensors:
+    """|x| (Han et al. 2015; Algorithms 1 to 3: "smallest magnitude")."""
+    return {name: tensor.detach().abs() for name, tensor in tensors.items()}
+
+
 @dataclass(frozen=True)
 class Pool:
     """Entries that compete with each other.
@@ -45,8 +50,8 @@ class MaskTarget(ABC):
     """The word a user types: alpha, theta, ..."""
     stage: ClassVar[Literal["search", "train"]]
     """Where it applies: its subject is a strategy while searching, a network while training."""
-    default_importance: ClassVar[str] = "magnitude"
-    """The name of the importance where a user names none."""
+    default_importance: ClassVar[Importance] = staticmethod(magnitude)
+    """What goes first where nobody says: `magnitude`, unless a target says otherwise."""
 
     @abstractmethod
     def tensors(self) -> Tensors:
@@ -83,12 +88,13 @@ def prune(
 ) -> None:
     """Clear the least important bits until `round(sparsity * N)` of the N entries of each pool are clear; then apply.
 
+    A pool with a rate or a floor of its own loses fewer.
     Only entries alive can go, so masks are nested; ties fall by name and index; required entries are spared.
 
     Args:
         target: what to prune; its masks are changed in place.
         sparsity: the fraction removed in all, counted from the first, in [0, 1).
-        importance: the least important go first; magnitude unless given.
+        importance: the least important go first; the target's own choice unless given.
         loss: the loss on the current batch, for importances that need gradients.
         earlier: sparsities of earlier rounds.  They matter only to pools with a rate of their own.
 
@@ -100,7 +106,7 @@ def prune(
     _check_range(sparsity)
     masks = target.masks()
     tensors = target.tensors()
-    scores = _checked((importance or _magnitude)(tensors, masks, loss or _no_loss), tensors, masks)
+    scores = _checked((importance or type(target).default_importance)(tensors, masks, loss or _no_loss), tensors, masks)
     cleared = _cleared(target, sparsity, earlier, scores)
     for name, mask in masks.items():
         mask.copy_(cleared[name])
@@ -113,19 +119,15 @@ def sparsity_of(masks: Tensors) -> float:
     return sum(int((~mask).sum()) for mask in masks.values()) / total if total else 0.0
 
 
-def check_feasible(target: MaskTarget, sparsity: float) -> None:
-    """Raise the `SparsityError` that `prune` would raise for this sparsity, and change nothing."""
+def check_feasible(target: MaskTarget, sparsity: float, *, earlier: Sequence[float] = ()) -> None:
+    """Raise the `SparsityError` that `prune` would raise for the same arguments, and change nothing."""
     _check_range(sparsity)
-    _cleared(target, sparsity, (), {name: torch.zeros(tensor.shape) for name, tensor in target.tensors().items()})
+    _cleared(target, sparsity, earlier, {name: torch.zeros(tensor.shape) for name, tensor in target.tensors().items()})
 
 
 def _check_range(sparsity: float) -> None:
     if not 0 <= sparsity < 1:
         raise SparsityError(f"sparsity {sparsity!r} is outside [0, 1)")
-
-
-def _magnitude(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) -> Tensors:
-    return {name: tensor.detach().abs() for name, tensor in tensors.items()}
 
 
 def _no_loss() -> Tensor:

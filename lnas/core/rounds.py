@@ -25,7 +25,8 @@ class Pruning:
     schedule: PruningSchedule
     importance: Importance
     rewind: int | None = None
-    """The step of the learner to return to after pruning; 0 is theta_0, None goes on from where it is."""
+    """The step of the learner to return to after pruning; 0 is theta_0, None goes on from where it is.  (The command line
+    fills in 0 for training.)"""
     k: int | None = None
     """Steps per round; the stage divides its steps evenly where this is None, and 0 prunes before the first step."""
 

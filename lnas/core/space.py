@@ -30,7 +30,7 @@ class SearchSpace(nn.Module, ABC):
     edges: Mapping[str, tuple[tuple[int, int], ...]]
     operations: Mapping[str, tuple[str, ...]]
     alive: Paths
-    """M_alpha.  Only `prune` clears bits, and no bit is set again."""
+    """M_alpha.  `prune` clears bits, and no bit is set again; a saved state that is loaded brings its own."""
 
     @abstractmethod
     def forward(self, x: Any, gates: Gates, paths: Paths | None = None) -> Any:

@@ -13,6 +13,9 @@ from lnas.core.learner import Learner, SearchStrategy
 from lnas.core.random import seeded
 from lnas.core.rounds import Pruning, Rounds, Sparsity
 
+Fit: TypeAlias = Callable[[nn.Module, int], Learner]
+"""`fit(network, horizon)`: the learner of a derived network; `horizon` is the most steps it runs between two rewinds."""
+
 Draws: TypeAlias = Literal["pairs", "all"]
 """What a stage draws of the training data: pairs from two halves of it (theta on one, alpha on the other), or all of it."""
 
@@ -83,15 +86,14 @@ class Retrain(Stage):
 
     Attributes:
         derive: makes the network of the ticket's genotype, with its theta_0.
-        fit: `fit(network, horizon)` makes the learner of the network; `horizon` is the most steps that it runs between
-            two rewinds, the length of a learning rate schedule.
+        fit: makes the learner of the network; its horizon is the length of a learning rate schedule.
         pruning: what is pruned, or `Never()`.
         steps: in all.
         seed: theta_0 is drawn from this seed's stream "network", not from the global generator.
     """
 
     derive: Callable[[Genotype], nn.Module]
-    fit: Callable[[nn.Module, int], Learner]
+    fit: Fit
     pruning: Pruning
     steps: int
     seed: int = 0

@@ -12,7 +12,9 @@ from lnas.core.data import Dataset
 from lnas.core.errors import PluginError
 from lnas.core.learner import Learner, SearchStrategy
 from lnas.core.random import seeded
+from lnas.core.rounds import Pruning
 from lnas.core.space import SearchSpace
+from lnas.core.stages import Retrain
 from lnas.core.types import Loss
 from lnas.host import runtime
 from lnas.host.config import Config, Layer, Merged, merge, read_toml
@@ -22,6 +24,7 @@ from lnas.host.options import checked, options_of
 from lnas.host.parts import CORRECT, LOSS, TRAINING, factory, imported
 from lnas.host.pipelines import by_stage, make_pipeline
 from lnas.host.plugins import Host
+from lnas.host.prune_lines import RECIPES
 from lnas.host.prunings import prune_line
 from lnas.host.registry import Registry
 from lnas.host.rundir import RunDirectory
@@ -93,14 +96,15 @@ def build(config: Config, host: Host, dataset: Dataset | None = None) -> Job:
 
     imported(TRAINING)(nn.Linear(1, 1), loss, **training)  # a setting out of range is refused now, not after the search
     prunings = {line.stage: line.pruning(per_epoch[line.stage]) for line in lines.values()}
-    pipeline = make_pipeline(
-        registry, config.recipe or "baseline", strategy, fit, prunings, search=search, train=train, seed=seed
-    )
+    recipe = _recipe(config, prunings)
+    pipeline = make_pipeline(registry, recipe, strategy, fit, prunings, search=search, train=train, seed=seed)
+    if not any(isinstance(stage, Retrain) for stage in pipeline.stages):
+        raise PluginError(f"recipe {recipe} trains no network; a run ends with one: give its Pipeline a Retrain stage")
     correct = runtime.precise(imported(CORRECT), config.precision, device)
     observers = tuple(_observer(registry, spec, seed) for spec in config.observe)
     line = lines.get("train")
     pruned = line.spec if line and prunings["train"].schedule.rounds else None
-    return Job(config, host, device, data, stream, space, pipeline, correct, pruned, observers)
+    return Job(config, recipe, host, device, data, stream, space, pipeline, correct, pruned, observers)
 
 
 def reopen(path: Path, host: Host) -> tuple[Job, RunDirectory]:
@@ -112,6 +116,15 @@ def reopen(path: Path, host: Host) -> tuple[Job, RunDirectory]:
     """
     directory = RunDirectory.open(path)
     return build(merge(read_toml(directory.config)).config, host), directory
+
+
+def _recipe(config: Config, prunings: Mapping[str, Pruning]) -> str:
+    """The recipe by its name; one of the paper's by the stages that are pruned, since a plugin's target may be of either."""
+    if config.recipe not in RECIPES:
+        return config.recipe or "baseline"
+    pruned = {stage for stage, pruning in prunings.items() if pruning.schedule.rounds}
+    names = {(): "baseline", ("train",): "variant1", ("search",): "variant2", ("search", "train"): "generalized"}
+    return names[tuple(sorted(pruned))]
 
 
 def _observer(registry: Registry, spec: Spec, seed: int) -> Observer:

@@ -97,7 +97,9 @@ def lnas_importances(register: Register) -> None:
 def lnas_recipes(register: Register) -> None:
     """Recipes: whole algorithms, made of stages.
 
-    Leading arguments: `strategy` and `fit`; the host adds the prune lines.  Users type no options.  Returns a `Pipeline`.
+    Leading arguments: `strategy` and `fit` (see `lnas.Retrain`).  By keyword: `search` and `train` (steps), `seed`, and a
+    `Pruning` for each prune line, as `alpha` where its target applies to the search and as `theta` where it applies to
+    training.  Users type no options.  Returns a `Pipeline` with a `Retrain` stage.
     """
 
 

@@ -32,6 +32,8 @@ class Job:
     """A run that can begin; nothing is written yet."""
 
     config: Config
+    recipe: str
+    """Its name."""
     host: Host
     device: torch.device
     dataset: Dataset
@@ -46,7 +48,7 @@ class Job:
 
     def plan(self) -> Plan:
         """What it is going to do."""
-        return plan(self.config.recipe or "baseline", self.pipeline, self.stream, self.space, self.dataset.task)
+        return plan(self.recipe, self.pipeline, self.stream, self.space, self.dataset.task)
 
     def run(
         self,
@@ -107,7 +109,7 @@ class Job:
         return {
             "schema": 1,
             "run": str(directory.path),
-            "recipe": self.config.recipe,
+            "recipe": self.recipe,
             "accuracy": {"validation": result.validation, "test": result.test},
             "baseline": result.baseline,
             "sparsity": {name: asdict(sparsity) for name, sparsity in result.ticket.sparsity.items()},

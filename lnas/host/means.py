@@ -47,8 +47,8 @@ class Means:
         if losses:
             name = min(losses, key=losses.__getitem__)
             raise NumericalError(
-                f"the {name.replace('_', ' ')} was not finite after {stage} step {losses[name]}; the run has stopped and its"
-                " last checkpoint is from before; use a lower learning rate or a higher precision"
+                f"the {name.replace('_', ' ')} was not finite after {stage} step {losses[name]}; the run has stopped;"
+                " use a lower learning rate or a higher precision"
             )
         return {name: None if name in broken else float(total) / self.counts[name] for name, total in self.sums.items()}
 

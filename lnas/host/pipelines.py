@@ -1,5 +1,6 @@
 """From prune lines to a pipeline that is checked: the same for a run and for a loop of the user's own."""
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,10 +16,11 @@ from lnas.core.random import seeded
 from lnas.core.rounds import Pruning
 from lnas.core.schedule import PruningSchedule
 from lnas.core.space import SearchSpace
-from lnas.core.stages import Retrain
+from lnas.core.stages import Fit, Retrain, Search
 from lnas.core.types import Loss
 from lnas.host.parts import TRAINING, factory, imported
 from lnas.host.plugins import Host
+from lnas.host.prune_lines import expand_recipe
 from lnas.host.prunings import PruneLine, prune_line
 from lnas.host.registry import Registry
 from lnas.host.spec import Spec
@@ -28,7 +30,7 @@ def make_pipeline(
     registry: Registry,
     recipe: str,
     strategy: SearchStrategy,
-    fit: Any,
+    fit: Fit,
     prunings: Mapping[str, Pruning],
     *,
     search: int,
@@ -46,13 +48,15 @@ def make_pipeline(
     names = {"search": "alpha", "train": "theta"}
     named = {names[stage]: pruning for stage, pruning in prunings.items() if pruning.schedule.rounds}
     make = component.load()
+    given: dict[str, Any] = {"search": search, "train": train, "seed": seed, **named}
     try:
-        pipeline = make(strategy, fit, search=search, train=train, seed=seed, **named)
+        inspect.signature(make).bind(strategy, fit, **given)
     except TypeError as error:
         raise ConfigError(f"{component} does not go with pruning {' and '.join(named) or 'nothing'}: {error}") from error
+    pipeline = make(strategy, fit, **given)
     if not isinstance(pipeline, Pipeline):
         raise PluginError(f"{component} returned a {type(pipeline).__name__}, not a Pipeline")
-    _check_ahead(pipeline, strategy.space, seed)
+    _check_ahead(pipeline, strategy, seed)
     return pipeline
 
 
@@ -65,7 +69,7 @@ def pipeline(
     train: int,
     strategy: str = "darts",
     prune: Sequence[str] = (),
-    fit: Any = None,
+    fit: Fit | None = None,
     seed: int = 0,
     host: Host | None = None,
 ) -> Pipeline:
@@ -78,7 +82,8 @@ def pipeline(
         search: steps of the search.
         train: steps of training the derived network.
         strategy: as on the command line, e.g. "darts,unrolled=exact".
-        prune: prune lines, e.g. ["alpha:iterative,sparsity=0.75,rounds=5"]; lengths in them are steps.
+        prune: prune lines, e.g. ["alpha:iterative,sparsity=0.75,rounds=5"], the recipe's own unless given; lengths in them
+            are steps.
         fit: `fit(network, horizon)` makes the learner of the derived network; SGD with a cosine unless given.
         seed: root seed of every named stream.
         host: where names come from; all installed plugins unless given.
@@ -87,7 +92,8 @@ def pipeline(
         LnasError: for whatever cannot work.
     """
     host = host or Host()
-    lines = by_stage([prune_line(host.registry, Spec.parse(line), seed=seed) for line in prune])
+    specs = expand_recipe(recipe, None, [Spec.parse(line) for line in prune])
+    lines = by_stage([prune_line(host.registry, spec, seed=seed) for spec in specs])
     like = next(space.parameters())
 
     def standard(network: nn.Module, horizon: int) -> Learner:
@@ -115,7 +121,7 @@ def by_stage(lines: Iterable[PruneLine]) -> dict[str, PruneLine]:
     return found
 
 
-def _check_ahead(pipeline: Pipeline, space: SearchSpace, seed: int) -> None:
+def _check_ahead(pipeline: Pipeline, strategy: SearchStrategy, seed: int) -> None:
     """Refuse, before the first step, rounds that do not fit and sparsities or options that a target cannot take."""
     for stage in pipeline.stages:
         schedule = stage.pruning.schedule
@@ -123,12 +129,15 @@ def _check_ahead(pipeline: Pipeline, space: SearchSpace, seed: int) -> None:
         stage.loop()
         if not schedule.rounds:
             continue
-        target = pipeline.rounds.target
-        if isinstance(stage, Retrain):  # its network is not known yet: any of the space stands for it
+        *earlier, last = (schedule.sparsity_after(round) for round in range(1, schedule.rounds + 1))
+        if isinstance(stage, Search):
+            check_feasible(stage.pruning.target(stage.strategy), last, earlier=earlier)
+        elif isinstance(stage, Retrain):  # its network is not known yet: any of the space stands for it
+            space = strategy.space
             anything = space.discretize({group: torch.zeros(alive.shape) for group, alive in space.alive.items()})
             with seeded(seed, "rehearsal"):
-                target = stage.pruning.target(stage.fit(stage.derive(anything), 1))
-        check_feasible(target, schedule.sparsity_after(schedule.rounds))
+                learner = imported(TRAINING)(stage.derive(anything), strategy.loss)
+                check_feasible(stage.pruning.target(learner), last, earlier=earlier)
 
 
 def _check_schedule(schedule: PruningSchedule) -> None:

@@ -3,8 +3,6 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import nn
-
 from lnas import cost
 from lnas.core.pipeline import Pipeline
 from lnas.core.space import SearchSpace
@@ -63,19 +61,6 @@ class Plan:
         return {"schema": 1, **asdict(self)}
 
 
-class EvenSupernet(nn.Module):
-    """A supernet as a plain network: every live path weighs the same."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        super().__init__()
-        self.space = space
-
-    def forward(self, x: Any) -> Any:
-        """The supernet's output."""
-        like = next(self.space.parameters())
-        return self.space(x, {group: alive.to(like.device, like.dtype) for group, alive in self.space.alive.items()})
-
-
 def plan(recipe: str, pipeline: Pipeline, stream: Stream, space: SearchSpace, task: Task) -> Plan:
     """The plan of a pipeline that has not begun."""
     stages = []
@@ -91,5 +76,5 @@ def plan(recipe: str, pipeline: Pipeline, stream: Stream, space: SearchSpace, ta
         examples=dict(stream.sizes),
         paths=sum(alive.numel() for alive in space.alive.values()),
         parameters=cost.parameters(space).total,
-        multiply_adds=cost.multiply_adds(EvenSupernet(space), task.shape).dense,
+        multiply_adds=cost.multiply_adds(space, task.shape).dense,
     )

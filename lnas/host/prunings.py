@@ -48,8 +48,9 @@ def prune_line(registry: Registry, spec: Spec, *, seed: int) -> PruneLine:
         raise ConfigError(f"prune line {str(spec)!r} names no schedule; write one of {known}")
     target: type[MaskTarget] = _target(registry, spec.name)
     own = {key: value for key, value in spec.options.items() if key in LOOP_OPTIONS}
-    importance = own.get("importance", target.default_importance)
-    names = {"schedule": spec.schedule, "target": spec.name, "importance": importance}
+    names = {"schedule": spec.schedule, "target": spec.name}
+    if "importance" in own:
+        names["importance"] = own["importance"]
     options = _shared_out(registry, names, {key: value for key, value in spec.options.items() if key not in own}, str(spec))
     parts = {kind: bound(registry, kind, name, options[kind], seed=seed) for kind, name in names.items()}
     schedule = parts["schedule"]()
@@ -65,7 +66,7 @@ def prune_line(registry: Registry, spec: Spec, *, seed: int) -> PruneLine:
         return Pruning(
             make_target,
             schedule,
-            parts["importance"],
+            parts.get("importance", target.default_importance),
             None if rewind is None else rewind(steps_per_epoch),
             None if k is None else k(steps_per_epoch),
         )
@@ -82,15 +83,21 @@ def _target(registry: Registry, name: str) -> type[MaskTarget]:
 
 
 def _shared_out(registry: Registry, names: Mapping[str, str], options: Mapping[str, str], line: str) -> dict[str, dict[str, Any]]:
-    """Give each option to the first part that has it: schedule, target, importance."""
+    """Give each option to the part that has it.
+
+    Raises:
+        ConfigError: where none has it, or several have.
+    """
     known = {kind: [o.name for o in options_of(registry.get(kind, name).load(), kind)] for kind, name in names.items()}
     shared: dict[str, dict[str, Any]] = {kind: {} for kind in names}
     for key, value in options.items():
-        kind = next((kind for kind in names if key in known[kind]), None)
-        if kind is None:
+        kinds = [kind for kind in names if key in known[kind]]
+        if not kinds:
             there = {name for part in known.values() for name in part} | set(LOOP_OPTIONS)
             raise ConfigError(f"prune line {line!r}: {UnknownNameError('option', key, there)}")
-        shared[kind][key] = value
+        if len(kinds) > 1:
+            raise ConfigError(f"prune line {line!r}: {key} is an option of the {' and of the '.join(kinds)}; use other parts")
+        shared[kinds[0]][key] = value
     return shared
 
 

@@ -172,6 +172,14 @@ class RunDirectory:
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"cannot read {self.config}: {error}") from error
 
+    def finished(self) -> bool:
+        """Whether the run came to its end and its summary was written."""
+        try:
+            status = json.loads(self.status.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(status, dict) and status.get("state") == "finished" and self.summary.is_file()
+
     def write_status(self, state: RunState, progress: Progress | None) -> None:
         """Replace status.json; steps are those of the stage."""
         durable.write_json(

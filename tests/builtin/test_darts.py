@@ -173,3 +173,11 @@ def test_the_genotype_is_read_from_alpha_and_never_from_nan(make_space: Any, los
 def test_options_out_of_range_are_refused(make_space: Any, loss: Any, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         Darts(make_space(), loss, **options)
+
+
+def test_the_cosine_spans_the_updates_of_theta_when_they_alternate(make_space: Any, make_batches: Any, loss: Any) -> None:
+    strategy = Darts(make_space(), loss, 8, alternate=2, lr=0.1, lr_min=0.01)
+    for train, val in make_batches(8):
+        strategy.step(train, val)
+    assert strategy.sgd.t == strategy.sgd.steps == 4
+    assert strategy.sgd.lr == pytest.approx(0.01, rel=1e-12)

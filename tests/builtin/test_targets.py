@@ -374,3 +374,12 @@ def test_a_masked_weight_and_its_moments_are_zero_after_every_step(make: Any) ->
                     assert value[dead].eq(0).all(), key
                     assert value[~dead].ne(0).any(), key
     assert [int((~mask).sum()) for mask in target.masks().values()] == [22, 8]
+
+
+def test_a_target_has_an_importance_of_its_own(make_space: Any, loss: Any) -> None:
+    space = make_space(operations=("skip_connect", "max_pool_3x3", "avg_pool_3x3"))
+    strategy = Darts(space, loss)
+    for alpha in strategy.alpha.values():
+        alpha.data.copy_(torch.tensor([-5.0, 0.1, 1.0]).expand_as(alpha))
+    prune(Alpha(strategy), 1 / 3)
+    assert all(mask.tolist() == [[False, True, True]] * len(mask) for mask in space.alive.values())  # not |alpha|

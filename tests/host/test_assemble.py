@@ -132,12 +132,6 @@ def test_a_pipeline_on_own_batches_is_the_same_recipe() -> None:
     }
 
 
-def test_a_recipe_that_takes_no_such_pruning_says_so() -> None:
-    model = torch.nn.Sequential(lnas.MixedOp({"one": torch.nn.Linear(4, 3), "two": torch.nn.Linear(4, 3)}))
-    with pytest.raises(LnasError, match="recipe variant2 of lnas .* does not go with pruning theta"):
-        lnas.pipeline("variant2", lnas.ChoiceSpace(model), lnas.cross_entropy, search=4, train=4, prune=["theta:one-shot"])
-
-
 class Seen(lnas.Observer):
     """Notes the kinds of events."""
 
@@ -215,3 +209,52 @@ def test_a_schedule_that_breaks_its_contract_is_named(loss: lnas.Loss, make_spac
             train=6,
             seed=0,
         )
+
+
+def test_a_recipe_fills_in_its_own_lines_and_refuses_others() -> None:
+    def choice() -> lnas.ChoiceSpace:
+        return lnas.ChoiceSpace(torch.nn.Sequential(lnas.MixedOp({"one": torch.nn.Linear(4, 3), "two": torch.nn.Linear(4, 3)})))
+
+    pipeline = lnas.pipeline("variant1", choice(), lnas.cross_entropy, search=4, train=4)
+    assert pipeline.stages[1].pruning.schedule == lnas.OneShot()
+    with pytest.raises(LnasError, match="recipe variant2 contradicts the prune lines theta:one-shot"):
+        lnas.pipeline("variant2", choice(), lnas.cross_entropy, search=4, train=4, prune=["theta:one-shot"])
+
+
+class Halves:
+    """A plugin: a search target under another name, and recipes that do not keep their word."""
+
+    @lnas.hookimpl
+    def lnas_targets(self, register: lnas.Register) -> None:
+        register("paths", "lnas.builtin.targets:Alpha", summary="alpha by another name")
+
+    @lnas.hookimpl
+    def lnas_recipes(self, register: lnas.Register) -> None:
+        register("searches", f"{__name__}:searches", summary="trains nothing")
+        register("breaks", f"{__name__}:breaks", summary="has a bug")
+
+
+def searches(strategy: lnas.SearchStrategy, fit: Any, *, search: int, train: int, seed: int) -> lnas.Pipeline:
+    return lnas.Pipeline(lnas.Search(strategy, lnas.Pruning(lnas.Alpha, lnas.Never(), lnas.magnitude), search))
+
+
+def breaks(strategy: lnas.SearchStrategy, fit: Any, *, search: int, train: int, seed: int) -> lnas.Pipeline:
+    return len(search)  # type: ignore[arg-type]
+
+
+def test_what_is_pruned_names_the_recipe_whatever_the_target_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_plugin = Host(plugins=[Halves()], entry_points=False)
+    assert job(with_plugin, prune=("paths:one-shot,sparsity=0.5",)).recipe == "variant2"
+    assert job(with_plugin, prune=("paths:one-shot,sparsity=0.5", "theta:one-shot")).recipe == "generalized"
+
+
+def test_a_recipe_that_trains_nothing_or_breaks_is_not_taken_for_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, __name__, here := ModuleType(__name__))
+    here.__dict__.update(searches=searches, breaks=breaks)
+    with_plugin = Host(plugins=[Halves()], entry_points=False)
+    with pytest.raises(lnas.PluginError, match="recipe searches trains no network"):
+        job(with_plugin, recipe="searches")
+    with pytest.raises(LnasError, match="recipe searches of plugin Halves does not go with pruning theta: .* 'theta'"):
+        job(with_plugin, recipe="searches", prune=("theta:one-shot",))
+    with pytest.raises(TypeError, match="has no len"):
+        job(with_plugin, recipe="breaks")
