@@ -34,6 +34,8 @@ class MixedOp(nn.Module):
         super().__init__()
         if len(candidates) < 2:
             raise ConfigError(f"a MixedOp needs at least two candidates, not {list(candidates)}")
+        if wrong := [name for name in candidates if not isinstance(name, str) or not name or "." in name]:
+            raise ConfigError(f"a candidate's name is text without a dot, not {wrong[0]!r}")
         self.mixed = MixedOperation(candidates)
         self._open: tuple[Tensor, Sequence[bool]] | None = None
 

@@ -72,6 +72,8 @@ class Darts(SearchStrategy):
             for group, mask in space.alive.items()
         }
         turns = steps if alternate == 1 else sum((t // alternate) % 2 for t in range(steps))  # updates of theta
+        if steps and not turns:
+            raise ConfigError(f"alternate={alternate} leaves no update of theta in {steps} steps; use at most {steps - 1}")
         self.sgd = AnnealedSGD(space.named_parameters(), turns, Annealing(lr, lr_min, momentum, weight_decay, clip))
         self.alpha_optimizer = _alpha_optimizer(alpha_optimizer, self.alpha, alpha_lr, alpha_weight_decay)
         self.optimizers = (self.sgd.optimizer, self.alpha_optimizer)

@@ -109,10 +109,8 @@ class Theta(MaskTarget):
         self.optimizers = tuple(optimizers)
         self.scope = scope
         self.output_rate = output_rate
-        names = _select(module, include, exclude)
-        parameters = dict(module.named_parameters())
-        self._tensors = {name: parameters[name] for name in names}
-        self._masks = {name: torch.ones_like(tensor, dtype=torch.bool) for name, tensor in self._tensors.items()}
+        self._names = _select(module, include, exclude)
+        self._masks = {name: torch.ones_like(tensor, dtype=torch.bool) for name, tensor in self.tensors().items()}
 
     @classmethod
     def of(cls, learner: Learner) -> "Theta":
@@ -120,8 +118,8 @@ class Theta(MaskTarget):
         return cls(learner.module, learner.optimizers)
 
     def tensors(self) -> Tensors:
-        """Parameters by name."""
-        return self._tensors
+        """Parameters by name, as the module holds them now: a layer or a parameter that is replaced is masked too."""
+        return {name: self.module.get_parameter(name) for name in self._names}
 
     def masks(self) -> Tensors:
         """Masks by parameter name, on the parameters' devices when they were made."""
@@ -129,18 +127,18 @@ class Theta(MaskTarget):
 
     def pools(self) -> Sequence[Pool]:
         """A layer each, or all but an output layer that has its own rate."""
-        *hidden, output = self._tensors
+        *hidden, output = self._names
         last = [Pool(((output, None),), rate=self.output_rate)]
         if self.scope == "layer":
             return [Pool(((name, None),)) for name in hidden] + last
         if self.output_rate == 1:
-            return [Pool(tuple((name, None) for name in self._tensors))]
+            return [Pool(tuple((name, None) for name in self._names))]
         return [*([Pool(tuple((name, None) for name in hidden))] if hidden else []), *last]
 
     @torch.no_grad()
     def apply(self) -> None:
         """theta ⊙ M_theta."""
-        for name, tensor in self._tensors.items():
+        for name, tensor in self.tensors().items():
             mask = self._masks[name] = self._masks[name].to(tensor.device)
             tensor.masked_fill_(~mask, 0)
             mask_moments(self.optimizers, tensor, mask)

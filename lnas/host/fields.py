@@ -107,7 +107,7 @@ def _out(value: object) -> str:
     folder = _text(os.fspath(value) if isinstance(value, os.PathLike) else value)
     if not folder or has_control(folder):
         raise ConfigError(f"must be a folder, not {shown(folder)}")
-    return folder
+    return os.path.expanduser(folder)
 
 
 def _name(value: object) -> str | None:

@@ -60,6 +60,8 @@ def from_environment(environment: Mapping[str, str]) -> Layer:
             values[variables[variable]] = (
                 [line for line in text.split(";") if line.strip()] if name in ("PRUNE", "OBSERVE") else text
             )
+        elif variable == f"{ENVIRONMENT}SPARSITY" and text.strip():
+            raise ConfigError(f"{variable} is not read; write LNAS_PRUNE='theta:one-shot,sparsity={text}', or --sparsity")
         elif name != variable and variable not in variables:
             # Others may keep settings under LNAS_ too, but a slip of the finger is not skipped in silence.
             near = difflib.get_close_matches(name, [key.upper() for key in _IN_ENVIRONMENT], n=1, cutoff=0.8)

@@ -94,7 +94,7 @@ def pipeline(
     host = host or Host()
     specs = expand_recipe(recipe, None, [Spec.parse(line) for line in prune])
     lines = by_stage([prune_line(host.registry, spec, seed=seed) for spec in specs])
-    like = next(space.parameters())
+    like = next(space.parameters(), torch.zeros(()))
 
     def standard(network: nn.Module, horizon: int) -> Learner:
         learner: Learner = imported(TRAINING)(network.to(like.device, like.dtype), loss, horizon)

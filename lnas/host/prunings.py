@@ -54,6 +54,8 @@ def prune_line(registry: Registry, spec: Spec, *, seed: int) -> PruneLine:
     options = _shared_out(registry, names, {key: value for key, value in spec.options.items() if key not in own}, str(spec))
     parts = {kind: bound(registry, kind, name, options[kind], seed=seed) for kind, name in names.items()}
     schedule = parts["schedule"]()
+    if not schedule.rounds and spec.options:
+        raise ConfigError(f"prune line {str(spec)!r} prunes nothing, so {next(iter(spec.options))} has no effect; leave it out")
     searching = target.stage == "search"
     rewind = _length("rewind", own.get("rewind", "none" if searching else "0"))
     k = _length("k", own["k"]) if "k" in own else None
@@ -108,6 +110,8 @@ def _length(name: str, text: str) -> Callable[[int], int] | None:
     if text in ("0", "0ep", "0it"):
         return lambda steps_per_epoch: 0
     try:
+        if ":" in text:
+            raise ConfigError("one length only")
         return Epochs.of(text).search.steps
     except ConfigError:
         raise ConfigError(f"{name} must be a length such as 0, 2ep or 50it, or none, not {shown(text)}") from None

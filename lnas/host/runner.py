@@ -97,9 +97,11 @@ def run(
             with suppress(RunError):  # the error itself matters more than a status that cannot be written
                 stopped = isinstance(error, Interrupted | KeyboardInterrupt)
                 directory.write_status("interrupted" if stopped else "failed", pipeline.progress)
-            if isinstance(error, torch.OutOfMemoryError):
-                where = f"{pipeline.progress.stage} step {pipeline.progress.step}"
-                raise RunError(f"out of memory on {device} after {where}; use a smaller --batch or a smaller --space") from error
+            where = f"after {pipeline.progress.stage} step {pipeline.progress.step}"
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise RunError(f"out of memory on {device} {where}; use a smaller --batch or a smaller --space") from error
+            if "Expected more than 1 value per channel" in str(error):  # batch norm of one picture that is one pixel by now
+                raise RunError(f"batch norm has a single value to normalise {where}; use a larger --batch or pictures") from error
             raise
 
 

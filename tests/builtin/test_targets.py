@@ -383,3 +383,12 @@ def test_a_target_has_an_importance_of_its_own(make_space: Any, loss: Any) -> No
         alpha.data.copy_(torch.tensor([-5.0, 0.1, 1.0]).expand_as(alpha))
     prune(Alpha(strategy), 1 / 3)
     assert all(mask.tolist() == [[False, True, True]] * len(mask) for mask in space.alive.values())  # not |alpha|
+
+
+def test_theta_masks_the_parameters_that_the_module_holds_now() -> None:
+    model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Linear(3, 2, bias=False))
+    theta = Theta(model)
+    model.load_state_dict({name: value + 1 for name, value in model.state_dict().items()}, assign=True)
+    model[1] = nn.Linear(3, 2, bias=False)
+    prune(theta, 0.5)
+    assert [int((weight == 0).sum()) for weight in model.parameters()] == [6, 3]
