@@ -28,7 +28,7 @@ class Cubic(lnas.PruningSchedule):
 
 @lnas.hookimpl
 def lnas_schedules(register: lnas.Register) -> None:
-    register("cubic", f"{__name__}:Cubic", summary="fast early, gently late")
+    register("my-cubic", f"{__name__}:Cubic", summary="fast early, gently late")
 
 
 print("cubic:", [round(Cubic(0.8, 5).sparsity_after(r), 3) for r in range(6)])
@@ -46,7 +46,7 @@ pipeline = lnas.pipeline(
     lnas.cross_entropy,
     search=steps,
     train=steps,
-    prune=["theta:cubic,sparsity=0.8,rounds=2,rewind=none"],
+    prune=["theta:my-cubic,sparsity=0.8,rounds=2,rewind=none"],
     host=host,
 )
 digits = lnas.digits()

@@ -13,7 +13,7 @@ import torch
 
 import lnas
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400
 
 with tempfile.TemporaryDirectory() as folder:
     small = "cells,channels=2,layers=3,nodes=2,network_channels=4,network_layers=3"

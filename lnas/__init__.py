@@ -189,7 +189,7 @@ if TYPE_CHECKING:
     from lnas.builtin.datasets import digits
     from lnas.builtin.folder import folder
     from lnas.builtin.genotypes import genotype
-    from lnas.builtin.importances import magnitude, probability, random
+    from lnas.builtin.importances import probability, random
     from lnas.builtin.network import CellNetwork
     from lnas.builtin.pictures import Pictures
     from lnas.builtin.random_search import RandomSearch
@@ -212,7 +212,7 @@ if TYPE_CHECKING:
     )
     from lnas.core.genotype import Gene, Genotype
     from lnas.core.learner import Learner, SearchStrategy
-    from lnas.core.mask import Importance, MaskTarget, Pool, Tensors, prune, sparsity_of
+    from lnas.core.mask import Importance, MaskTarget, Pool, Tensors, magnitude, prune, sparsity_of
     from lnas.core.optimizers import drop_parameters, load_optimizer_state, mask_moments, optimizer_state
     from lnas.core.pipeline import Pipeline, Progress
     from lnas.core.random import seeded, stream

@@ -1,4 +1,4 @@
-"""Which run a user means: a path, or `latest`."""
+"""Which run a user means: a path, a name, or `latest`."""
 
 import os
 from pathlib import Path
@@ -11,13 +11,17 @@ def found(run: str) -> Path:
     """The directory of a run.
 
     Args:
-        run: a path, or "latest": the run whose status changed last, of those in LNAS_OUT or runs.
+        run: a path, the name of a run in LNAS_OUT or runs, or "latest": the one there whose status changed last.
 
     Raises:
         RunError: where there is no run.
     """
     from lnas.host.rundir import RunDirectory
 
+    out = Path(os.environ.get("LNAS_OUT", "").strip() or OUT)
     if run == "latest":
-        return RunDirectory.latest(Path(os.environ.get("LNAS_OUT", "").strip() or OUT)).path
-    return RunDirectory.open(Path(run)).path
+        return RunDirectory.latest(out).path
+    path = Path(run)
+    if not path.exists() and path.name == run and (out / run).exists():
+        path = out / run
+    return RunDirectory.open(path).path

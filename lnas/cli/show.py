@@ -41,7 +41,8 @@ def tell(path: Path, *, as_json: bool) -> None:
         output.text(f"Report: {report}" if report.exists() else f"There is no report; write it with: lnas report {_quoted(path)}")
     else:
         output.result(str(path), table(_standing(files)))
-        output.text(f"To go on: lnas resume {_quoted(path)}")
+        running = files.status is not None and files.status.state == "running"
+        output.text(f"{'If no process runs it any more' if running else 'To go on'}: lnas resume {_quoted(path)}")
 
 
 @click.command("eval", short_help="Measure the network of a run again.")

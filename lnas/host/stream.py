@@ -65,7 +65,9 @@ class Stream:
         fewest = min(len(self._parts[part]) for part in _parts(draws))
         if self._batch > fewest:
             source = "each half of the training examples" if draws == "pairs" else "the training examples"
-            raise ConfigError(f"batch is {self._batch}, but {source} left by validation number {fewest}; at most {fewest} works")
+            raise ConfigError(
+                f"batch is {self._batch}, but {source} left by validation number {fewest}; use --batch {fewest} or less"
+            )
         return fewest // self._batch
 
     def draw(self, draws: Draws, step: int) -> tuple[Batch, Batch | None]:

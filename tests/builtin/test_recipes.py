@@ -175,9 +175,10 @@ def search_by_hand(
         return value.detach()
 
     updates = 0
+    planned = sum(alternate == 1 or (t // alternate) % 2 == 1 for t in range(steps))  # of theta, which its cosine spans
     for t in range(steps):
         train, val = next(batches)
-        lr = cosine(min(updates, steps), steps, LR_MIN)
+        lr = cosine(min(updates, planned), planned, LR_MIN)
         turn = (t // alternate) % 2
         metrics = {}
         if alternate == 1 or turn == 0:

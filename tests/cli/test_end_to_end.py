@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,10 +230,13 @@ def test_a_dry_run_plans_and_writes_nothing(folder: Path) -> None:
 
 @pytest.mark.usefixtures("summary")
 def test_a_run_that_is_in_use_is_exit_code_4() -> None:
-    with RunDirectory.open(Path("runs/first")).locked():
-        result = CliRunner().invoke(main, ["resume", "runs/first"], prog_name="lnas")
+    shutil.copytree("runs/first", "runs/held")
+    directory = RunDirectory.open(Path("runs/held"))
+    directory.write_status("interrupted", None)
+    with directory.locked():
+        result = CliRunner().invoke(main, ["resume", "runs/held"], prog_name="lnas")
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr == f"lnas: error: runs/first is in use by process {os.getpid()}; wait until it ends, or stop it\n"
+    assert result.stderr == f"lnas: error: runs/held is in use by process {os.getpid()}; wait until it ends, or stop it\n"
 
 
 @pytest.mark.usefixtures("folder")
@@ -252,3 +256,18 @@ def test_the_latest_run_is_looked_for_where_runs_are_written(monkeypatch: pytest
     assert call("show", "latest")["run"] == "else where/one"
     other = CliRunner().invoke(main, ["eval", "latest", "--data", "folder,root=nowhere"], prog_name="lnas")
     assert (other.exit_code, other.stdout) == (2, "") and "'nowhere' does not exist" in other.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_finished_run_is_not_run_again() -> None:
+    before = {path.name: path.read_bytes() for path in Path("runs/first").iterdir() if path.is_file()}
+    result = CliRunner().invoke(main, ["resume", "runs/first", "--json"], prog_name="lnas")
+    assert result.exit_code == 0
+    assert result.stderr == "runs/first is finished; nothing is left to do\n"
+    assert json.loads(result.stdout) == json.loads(before["summary.json"])
+    assert {path.name: path.read_bytes() for path in Path("runs/first").iterdir() if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_run_is_found_by_its_name() -> None:
+    assert call("show", "first")["run"] == "runs/first"

@@ -179,7 +179,7 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
     # 27 left: 14 and 13
     stream = Stream(Numbers([20, 10]), batch=14, seed=0)
     with pytest.raises(
-        ConfigError, match="^batch is 14, but each half of the training examples left by .* 13; at most 13 works$"
+        ConfigError, match="^batch is 14, but each half of the training examples left by .* 13; use --batch 13 or less$"
     ):
         stream.steps_per_epoch("pairs")
     with pytest.raises(ConfigError, match="^batch is 14"):
@@ -187,7 +187,7 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
     assert stream.steps_per_epoch("all") == 1
     assert Stream(Numbers([20, 10]), batch=13, seed=0).steps_per_epoch("pairs") == 1
     with pytest.raises(
-        ConfigError, match="^batch is 28, but the training examples left by validation number 27; at most 27 works$"
+        ConfigError, match="^batch is 28, but the training examples left by validation number 27; use --batch 27 or less$"
     ):
         Stream(Numbers([20, 10]), batch=28, seed=0).steps_per_epoch("all")
 
