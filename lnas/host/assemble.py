@@ -1,6 +1,6 @@
 """From a configuration to a run: everything is built, and whatever cannot work is refused, before the first step.
 
-This is the only room where names become objects; from here on there are pipelines, streams and directories.
+From here on there are no names, only pipelines, streams and directories.
 """
 
 from collections.abc import Mapping
