@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,12 @@ from torch import Tensor, nn
 from lnas.core.errors import ConfigError
 from lnas.core.optimizers import load_optimizer_state, optimizer_state
 from lnas.core.types import State
+
+Lr: TypeAlias = Annotated[float, "learning rate of theta at the first step"]
+LrMin: TypeAlias = Annotated[float, "learning rate of theta at the last step"]
+Momentum: TypeAlias = Annotated[float, "of theta's SGD, in [0, 1)"]
+WeightDecay: TypeAlias = Annotated[float, "of theta: L2, added to the gradient"]
+Clip: TypeAlias = Annotated[float, "largest norm of theta's gradient; 0 does not clip"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing
+from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing, Clip, Lr, LrMin, Momentum, WeightDecay
 from lnas.builtin.unrolled import exact, finite, gradients
 from lnas.core.buffers import preserved_buffers
 from lnas.core.errors import ConfigError
@@ -46,11 +46,11 @@ class Darts(SearchStrategy):
             "gradient of alpha: no (first order), or through one step of theta, exact or by finite differences",
         ] = "no",
         alternate: Annotated[int, "k alpha updates, then k theta updates; 1 does one of each in every step"] = 1,
-        lr: Annotated[float, "learning rate of theta at the first step"] = 0.025,
-        lr_min: Annotated[float, "learning rate of theta at the last step"] = 0.001,
-        momentum: Annotated[float, "of theta's SGD, in [0, 1)"] = 0.9,
-        weight_decay: Annotated[float, "of theta"] = 3e-4,
-        clip: Annotated[float, "largest norm of theta's gradient; 0 does not clip"] = 5.0,
+        lr: Lr = 0.025,
+        lr_min: LrMin = 0.001,
+        momentum: Momentum = 0.9,
+        weight_decay: WeightDecay = 3e-4,
+        clip: Clip = 5.0,
         alpha_optimizer: Annotated[Literal["adam", "sgd"], "adam (DARTS) or plain sgd (the paper's text)"] = "adam",
         alpha_lr: Annotated[float, "learning rate of alpha"] = 3e-4,
         alpha_weight_decay: Annotated[float, "of alpha"] = 1e-3,

@@ -34,11 +34,18 @@ class MixedOperation(nn.Module):
 
         Returns:
             The sum, or None where no open path computes anything.
+
+        Raises:
+            ConfigError: where two candidates give different shapes.
         """
         total: Tensor | None = None
         for index, name in enumerate(self.names):
             if paths[index] and name != NONE:
                 term = gates[index] * self.operations[name](x)
+                if total is not None and term.shape != total.shape:  # a sum would broadcast without a word
+                    raise ConfigError(
+                        f"candidate {name!r} gives {tuple(term.shape)}, one before it {tuple(total.shape)}; all must give one shape"
+                    )
                 total = term if total is None else total + term
         return total
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing
+from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing, Clip, Lr, LrMin, Momentum, WeightDecay
 from lnas.core.buffers import preserved_buffers
 from lnas.core.errors import ConfigError, NumericalError
 from lnas.core.genotype import Genotype
@@ -38,11 +38,11 @@ class RandomSearch(SearchStrategy):
         seed: int = 0,
         *,
         candidates: Annotated[int, "how many of the latest architectures compete"] = 100,
-        lr: Annotated[float, "learning rate of theta at the first step"] = 0.025,
-        lr_min: Annotated[float, "learning rate of theta at the last step"] = 0.001,
-        momentum: Annotated[float, "of theta's SGD, in [0, 1)"] = 0.9,
-        weight_decay: Annotated[float, "of theta"] = 3e-4,
-        clip: Annotated[float, "largest norm of theta's gradient; 0 does not clip"] = 5.0,
+        lr: Lr = 0.025,
+        lr_min: LrMin = 0.001,
+        momentum: Momentum = 0.9,
+        weight_decay: WeightDecay = 3e-4,
+        clip: Clip = 5.0,
     ) -> None:
         if candidates < 1:
             raise ConfigError(f"candidates must be at least 1, not {candidates!r}")

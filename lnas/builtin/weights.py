@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing
+from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing, Clip, Lr, LrMin, Momentum, WeightDecay
 from lnas.core.errors import ConfigError
 from lnas.core.learner import Learner
 from lnas.core.types import Batch, Loss, Metrics, State
@@ -29,11 +29,11 @@ class WeightTraining(Learner):
         loss: Loss,
         steps: int = 0,
         *,
-        lr: Annotated[float, "learning rate at the first step"] = 0.025,
-        lr_min: Annotated[float, "learning rate at the last step"] = 0.0,
-        momentum: Annotated[float, "of SGD, in [0, 1)"] = 0.9,
-        weight_decay: Annotated[float, "L2, added to the gradient"] = 3e-4,
-        clip: Annotated[float, "largest norm of the gradient; 0 does not clip"] = 5.0,
+        lr: Lr = 0.025,
+        lr_min: LrMin = 0.0,
+        momentum: Momentum = 0.9,
+        weight_decay: WeightDecay = 3e-4,
+        clip: Clip = 5.0,
     ) -> None:
         self.module = module
         self.loss = loss

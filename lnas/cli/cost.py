@@ -22,7 +22,7 @@ AT_LEAST_ONE = click.IntRange(min=1)
 
 
 @click.command()
-@click.argument("architecture", metavar="GENOTYPE|FILE|RUN", required=False)
+@click.argument("architecture", metavar="[GENOTYPE|FILE|RUN]", required=False)
 @click.option("--space", metavar="SPEC", help="A search space instead, with all its paths, as in cells.")
 @click.option("--channels", type=AT_LEAST_ONE, metavar="N", help="C.  [default: 36; NAS-Bench-201: 16; a space: its own]")
 @click.option(

@@ -229,3 +229,9 @@ def test_a_choice_called_like_the_beginning_of_another_is_no_nesting() -> None:
         {"a": MixedOp({"x": nn.Identity(), "y": nn.Identity()}), "a2": MixedOp({"x": nn.Identity(), "y": nn.Identity()})}
     )
     assert list(ChoiceSpace(model).alive) == ["a", "a2"]
+
+
+def test_candidates_whose_outputs_would_broadcast_are_refused() -> None:
+    choice = MixedOp({"four": torch.nn.Linear(4, 4), "one": torch.nn.Linear(4, 1)})
+    with pytest.raises(ConfigError, match=r"candidate 'one' gives \(2, 1\), one before it \(2, 4\); all must give one shape"):
+        choice(torch.zeros(2, 4))
