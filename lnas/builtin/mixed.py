@@ -44,7 +44,7 @@ class MixedOperation(nn.Module):
                 term = gates[index] * self.operations[name](x)
                 if total is not None and term.shape != total.shape:  # a sum would broadcast without a word
                     raise ConfigError(
-                        f"candidate {name!r} gives {tuple(term.shape)}, one before it {tuple(total.shape)}; all must give one shape"
+                        f"candidate {name!r} gives {tuple(term.shape)}, one before it {tuple(total.shape)}; all must give one"
                     )
                 total = term if total is None else total + term
         return total

@@ -233,5 +233,5 @@ def test_a_choice_called_like_the_beginning_of_another_is_no_nesting() -> None:
 
 def test_candidates_whose_outputs_would_broadcast_are_refused() -> None:
     choice = MixedOp({"four": torch.nn.Linear(4, 4), "one": torch.nn.Linear(4, 1)})
-    with pytest.raises(ConfigError, match=r"candidate 'one' gives \(2, 1\), one before it \(2, 4\); all must give one shape"):
+    with pytest.raises(ConfigError, match=r"candidate 'one' gives \(2, 1\), one before it \(2, 4\); all must give one"):
         choice(torch.zeros(2, 4))
