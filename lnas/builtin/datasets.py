@@ -39,7 +39,7 @@ def digits(*, crop: Crop = 0, flip: Flip = False, cutout: Cutout = 0, normalise:
             {
                 "batch": 32,
                 "space": {"channels": 8, "layers": 5, "network_channels": 16, "network_layers": 5},
-                "epochs": "10:10",
+                "epochs": "10:6",
             }
         ),
     )

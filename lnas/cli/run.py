@@ -46,7 +46,9 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
     from lnas.host.assemble import build
     from lnas.host.config import to_toml
     from lnas.host.rundir import RunDirectory
+    from lnas.host.runtime import leave_a_core
 
+    leave_a_core()
     session = context.ensure_object(Session)
     merged, dataset = resolved(context)
     config = merged.config
@@ -74,12 +76,14 @@ def resume(session: Session, run: str, require_exact: bool, as_json: bool) -> No
     """Go on with RUN from its last checkpoint; `latest` is the run whose status changed last."""
     from lnas.host.assemble import reopen
     from lnas.host.rundir import RunDirectory
+    from lnas.host.runtime import leave_a_core
 
     directory = RunDirectory.open(found(run))
     if directory.finished():  # its test set was read once, and is not read again
         output.note(f"{directory.path} is finished; nothing is left to do")
         tell(directory.path, as_json=as_json)
         return
+    leave_a_core()
     job, directory = reopen(directory.path, session.host())
     _run(session, job, lambda: directory, as_json=as_json, require_exact=require_exact)
 

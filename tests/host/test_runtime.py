@@ -211,3 +211,20 @@ def test_accuracy_of_all_and_of_none() -> None:
     assert accuracy(Fixed(nn.Identity()), [(x, y)], right) == 1.0
     assert accuracy(Fixed(nn.Identity()), [(-x, y)], right) == 0.0
     assert math.isclose(accuracy(Fixed(nn.Identity()), [(x, torch.tensor([0, 0, 0]))], right), 1 / 3)
+
+
+def test_a_core_is_left_unless_the_user_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = torch.get_num_threads()
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3})
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        runtime.leave_a_core()
+        assert torch.get_num_threads() == threads
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        runtime.leave_a_core()
+        assert torch.get_num_threads() == 3
+        monkeypatch.setattr("os.sched_getaffinity", lambda process: {0})
+        runtime.leave_a_core()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
