@@ -29,18 +29,20 @@ def baseline(strategy: SearchStrategy, fit: Fit, *, search: int, train: int, see
 def variant1(strategy: SearchStrategy, fit: Fit, *, theta: Pruning, search: int, train: int, seed: int = 0) -> Pipeline:
     """Algorithm 1: search, then prune theta while retraining."""
     return Pipeline(
-        Search(strategy, KEEP_ALPHA, search),  # while not converged: 1. alpha step, 2. theta step
-        Retrain(
-            strategy.space.derive, fit, theta, train, seed
-        ),  # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta; then k more
+        # while not converged: 1. alpha step, 2. theta step
+        Search(strategy, KEEP_ALPHA, search),
+        # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta; then k steps more
+        Retrain(strategy.space.derive, fit, theta, train, seed),
     )
 
 
 def variant2(strategy: SearchStrategy, fit: Fit, *, alpha: Pruning, search: int, train: int, seed: int = 0) -> Pipeline:
     """Algorithm 2 (missing from the paper's text; it is Algorithm 3 without theta rounds): prune alpha while searching."""
     return Pipeline(
-        Search(strategy, alpha, search),  # for n rounds: k x (1. alpha step, 2. theta step), 3. alpha ⊙ M_alpha
-        Retrain(strategy.space.derive, fit, KEEP_THETA, train, seed),  # a standard training loop
+        # for n rounds: k times (1. alpha step, 2. theta step), 3. alpha ⊙ M_alpha
+        Search(strategy, alpha, search),
+        # a standard training loop
+        Retrain(strategy.space.derive, fit, KEEP_THETA, train, seed),
     )
 
 
@@ -49,8 +51,8 @@ def generalized(
 ) -> Pipeline:
     """Algorithm 3: prune alpha while searching, then theta while retraining."""
     return Pipeline(
-        Search(strategy, alpha, search),  # for n rounds: k x (1. alpha step, 2. theta step), 3. alpha ⊙ M_alpha
-        Retrain(
-            strategy.space.derive, fit, theta, train, seed
-        ),  # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta; then k more
+        # for n rounds: k times (1. alpha step, 2. theta step), 3. alpha ⊙ M_alpha
+        Search(strategy, alpha, search),
+        # for n rounds: 1. k theta steps, 2. theta ⊙ M_theta; then k steps more
+        Retrain(strategy.space.derive, fit, theta, train, seed),
     )
