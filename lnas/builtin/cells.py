@@ -1,13 +1,12 @@
 """CellSpace: the supernet of DARTS cells, with two inputs, intermediate nodes and a mixed operation on every edge."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lnas.builtin.discretize import genes, required, resolved
-from lnas.builtin.mixed import MixedOperation
+from lnas.builtin.mixed_cell import Mixed, MixedCell
 from lnas.builtin.network import (
     INPUTS,
     KINDS,
@@ -20,61 +19,11 @@ from lnas.builtin.network import (
     plan,
     preprocess,
 )
-from lnas.builtin.operations import CANDIDATES, NONE, operation
+from lnas.builtin.operations import CANDIDATES, NONE
 from lnas.core.errors import ConfigError, GenotypeError
 from lnas.core.genotype import Genotype
 from lnas.core.space import Gates, Paths, SearchSpace
 from lnas.core.types import Task
-
-
-class MixedCell(nn.Module):
-    """One cell of the supernet."""
-
-    def __init__(
-        self,
-        edges: Sequence[tuple[int, int]],
-        operations: Sequence[str],
-        channels: int,
-        inputs: tuple[nn.Module, nn.Module],
-        reduces: bool,
-    ) -> None:
-        super().__init__()
-        self.inputs = nn.ModuleList(inputs)
-        self.sources = tuple(edges)
-        self.reduces = reduces
-        self.edges = nn.ModuleList(
-            MixedOperation(
-                {
-                    name: operation(name, channels, stride=2 if reduces and source < INPUTS else 1, affine=False)
-                    for name in operations
-                }
-            )
-            for source, _ in edges
-        )
-
-    def forward(self, before: Tensor, last: Tensor, gates: Tensor, paths: Sequence[Sequence[bool]]) -> Tensor:
-        """(B, *, H, W) twice -> (B, nodes · channels, H', W'); a node without an open path is 0."""
-        states = [prepare(x) for prepare, x in zip(self.inputs, (before, last), strict=True)]
-        nodes: dict[int, Tensor] = {}
-        for index, ((source, node), edge) in enumerate(zip(self.sources, self.edges, strict=True)):
-            if node not in nodes and node > INPUTS:
-                states.append(nodes[node - 1])
-            term = edge(states[source], gates[index], paths[index])
-            if node not in nodes:
-                nodes[node] = self._zeros(states[0]) if term is None else term
-            elif term is not None:
-                nodes[node] = nodes[node] + term
-        return torch.cat(list(nodes.values()), 1)
-
-    def release(self, alive: Sequence[Sequence[bool]]) -> None:
-        """Delete the modules of dead paths."""
-        for edge, row in zip(self.edges, alive, strict=True):
-            assert isinstance(edge, MixedOperation)
-            edge.release(row)
-
-    def _zeros(self, x: Tensor) -> Tensor:
-        stride = 2 if self.reduces else 1
-        return torch.zeros_like(x[:, :, ::stride, ::stride])
 
 
 class CellSpace(SearchSpace):
@@ -103,8 +52,12 @@ class CellSpace(SearchSpace):
         ] = "auto",
         auxiliary: Annotated[bool, "auxiliary head on the derived network"] = False,
         drop_path: Annotated[float, "drop path probability of the derived network, in [0, 1)"] = 0.0,
+        mixed: Annotated[Mixed, "fast shares and fuses work; reference is the readable form, equal but for rounding"] = "fast",
+        activation_checkpointing: Annotated[bool, "keep each cell's inputs only, and compute it twice: less memory"] = False,
     ) -> None:
         super().__init__()
+        if mixed not in ("fast", "reference"):
+            raise ConfigError(f"mixed must be fast or reference, not {mixed!r}")
         check_pictures(task)
         check_sizes(
             channels=channels, layers=layers, nodes=nodes, network_channels=network_channels, network_layers=network_layers
@@ -116,11 +69,13 @@ class CellSpace(SearchSpace):
         self.task = task
         self.nodes = nodes
         self.policy = policy
+        self.mixed = mixed
         self.network = {
             "channels": network_channels,
             "layers": network_layers,
             "auxiliary": auxiliary,
             "drop_path": drop_path,
+            "fast": mixed == "fast",
         }
         edges = genotype_edges(nodes)
         self.edges = dict.fromkeys(KINDS, edges)
@@ -136,7 +91,16 @@ class CellSpace(SearchSpace):
         for kind, width in plan(layers, channels):
             inputs = (preprocess(before, width, halve=halve, affine=False), preprocess(last, width, halve=False, affine=False))
             reduces = kind == "reduce"
-            self.cells.append(MixedCell(edges, operations, width, inputs, reduces))
+            cell = MixedCell(
+                edges,
+                operations,
+                width,
+                inputs,
+                reduces=reduces,
+                mixed=mixed,
+                activation_checkpointing=activation_checkpointing,
+            )
+            self.cells.append(cell)
             before, last, halve = last, nodes * width, reduces
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(last, task.classes)
@@ -144,7 +108,7 @@ class CellSpace(SearchSpace):
     def forward(self, x: Tensor, gates: Gates, paths: Paths | None = None) -> Tensor:
         """(B, channels, H, W) -> logits (B, classes)."""
         opened = {kind: rows.tolist() for kind, rows in (self.alive if paths is None else paths).items()}
-        before = last = self.stem(x)
+        before = last = self.stem(x if self.mixed == "reference" else x.contiguous(memory_format=torch.channels_last))
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             before, last = last, cell(before, last, gates[kind], opened[kind])
         logits: Tensor = self.classifier(self.pool(last).flatten(1))

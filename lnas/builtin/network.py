@@ -1,11 +1,13 @@
 """CellNetwork: the network that a genotype of cells describes (the derived network, DARTS' evaluation network)."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
+from lnas.builtin.fast.node import Member, Source, prepared, weighted_sum
 from lnas.builtin.operations import OPERATIONS, FactorizedReduce, ReluConvNorm, operation
 from lnas.core.errors import ConfigError, GenotypeError, UnknownNameError
 from lnas.core.genotype import Gene, Genotype
@@ -79,9 +81,17 @@ class Cell(nn.Module):
     """One cell of a derived network: (B, *, H, W) twice -> (B, outputs · channels, H', W')."""
 
     def __init__(
-        self, genes: Sequence[Gene], outputs: Sequence[int], *, channels: int, inputs: tuple[nn.Module, nn.Module], reduces: bool
+        self,
+        genes: Sequence[Gene],
+        outputs: Sequence[int],
+        *,
+        channels: int,
+        inputs: tuple[nn.Module, nn.Module],
+        reduces: bool,
+        fast: bool = True,
     ) -> None:
         super().__init__()
+        self.fast = fast
         self.inputs = nn.ModuleList(inputs)
         self.genes = tuple(sorted(genes, key=lambda gene: gene.node))  # sources come before nodes; stable within a node
         self.outputs = tuple(outputs)
@@ -91,17 +101,38 @@ class Cell(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor, drop_path: float) -> Tensor:
         """Each node is the sum of its genes (Eq. 3); the output concatenates `outputs`."""
+        states = self._fast(before, last, drop_path) if self.fast and self.training else self._readable(before, last, drop_path)
+        return torch.cat([states[node] for node in self.outputs], 1)
+
+    def _readable(self, before: Tensor, last: Tensor, drop_path: float) -> dict[int, Tensor]:
+        """All states, gene by gene."""
         states: dict[int, Tensor] = {
             node: prepare(x) for node, prepare, x in zip((0, 1), self.inputs, (before, last), strict=True)
         }
         for gene, apply in zip(self.genes, self.operations, strict=True):
-            term = apply(states[gene.source])
-            if drop_path and not isinstance(apply, nn.Identity):
-                term = stochastic_depth(term, drop_path, "row", self.training)
+            term = self._dropped(apply(states[gene.source]), apply, drop_path)
             if gene.weight != 1.0:
                 term = gene.weight * term
             states[gene.node] = states[gene.node] + term if gene.node in states else term
-        return torch.cat([states[node] for node in self.outputs], 1)
+        return states
+
+    def _fast(self, before: Tensor, last: Tensor, drop_path: float) -> dict[int, Tensor]:
+        """The same in training mode, node by node, with what genes share computed once; equal but for rounding."""
+        sources = {node: prepared(prepare, x) for node, prepare, x in zip((0, 1), self.inputs, (before, last), strict=True)}
+        for node, pairs in groupby(zip(self.genes, self.operations, strict=True), key=lambda pair: pair[0].node):
+            members = [Member(apply, sources[gene.source], gene.weight) for gene, apply in pairs]
+            if drop_path:
+                terms = [self._dropped(weighted_sum([member]), member.operation, drop_path) for member in members]
+                sources[node] = Source(sum(terms[1:], terms[0]))
+            else:
+                sources[node] = Source(weighted_sum(members))
+        return {node: source.x for node, source in sources.items()}
+
+    def _dropped(self, term: Tensor, apply: nn.Module, drop_path: float) -> Tensor:
+        if not drop_path or isinstance(apply, nn.Identity):
+            return term
+        kept: Tensor = stochastic_depth(term, drop_path, "row", self.training)
+        return kept
 
 
 class AuxiliaryHead(nn.Sequential):
@@ -132,6 +163,8 @@ class CellNetwork(nn.Module):
         layers: cells in all.
         auxiliary: add the auxiliary head, which answers in training mode only.
         drop_path: probability of leaving out the output of an operation for a sample, in [0, 1) (Larsson et al. 2017).
+        fast: in training mode share and fuse work (`builtin/fast`), equal to the readable form but for rounding; in evaluation
+            mode the readable form always runs.
 
     Raises:
         GenotypeError: where a cell cannot be built.
@@ -147,6 +180,7 @@ class CellNetwork(nn.Module):
         layers: int = 20,
         auxiliary: bool = False,
         drop_path: float = 0.0,
+        fast: bool = True,
     ) -> None:
         super().__init__()
         check_pictures(task)
@@ -156,6 +190,7 @@ class CellNetwork(nn.Module):
             raise ConfigError(f"drop_path must be in [0, 1), not {drop_path!r}")
         self.task = task
         self.drop_path = drop_path
+        self.fast = fast
         pictures, height, _ = task.shape
         self.stem = nn.Sequential(nn.Conv2d(pictures, STEM * channels, 3, padding=1, bias=False), nn.BatchNorm2d(STEM * channels))
         self.cells = nn.ModuleList()
@@ -166,7 +201,8 @@ class CellNetwork(nn.Module):
             inputs = (preprocess(before, width, halve=halve, affine=True), preprocess(last, width, halve=False, affine=True))
             reduces = kind == "reduce"
             outputs = genotype.outputs[kind]
-            self.cells.append(Cell(genotype.groups[kind], outputs, channels=width, inputs=inputs, reduces=reduces))
+            cell = Cell(genotype.groups[kind], outputs, channels=width, inputs=inputs, reduces=reduces, fast=fast)
+            self.cells.append(cell)
             before, last, halve = last, len(outputs) * width, reduces
             side = (side + 1) // 2 if reduces else side
             if auxiliary and layer == self.auxiliary_at:
@@ -176,7 +212,7 @@ class CellNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, channels, H, W) -> logits (B, classes); with the auxiliary head in training mode, (logits, auxiliary logits)."""
-        before = last = self.stem(x)
+        before = last = self.stem(x.contiguous(memory_format=torch.channels_last) if self.fast else x)
         auxiliary: Tensor | None = None
         for layer, cell in enumerate(self.cells):
             before, last = last, cell(before, last, self.drop_path)

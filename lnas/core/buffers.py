@@ -3,23 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import nn
 
 
 @contextmanager
 def preserved_buffers(module: nn.Module) -> Iterator[None]:
-    """Whatever forward passes do to buffers inside is undone: they are bitwise as they were, whatever is raised."""
-    saved = [
-        (part, name, buffer, buffer.clone())
-        for part in module.modules()
-        for name, buffer in part._buffers.items()
-        if buffer is not None
-    ]
+    """Forward passes inside write to copies of the buffers; afterwards the buffers are back, untouched, whatever is raised."""
+    own = [(part._buffers, name, buffer) for part in module.modules() for name, buffer in part._buffers.items()]
+    copies = {id(buffer): buffer.clone() for _, _, buffer in own if buffer is not None}
     try:
+        for buffers, name, buffer in own:
+            buffers[name] = None if buffer is None else copies[id(buffer)]
         yield
     finally:
-        with torch.no_grad():
-            for part, name, buffer, value in saved:
-                buffer.copy_(value)
-                part._buffers[name] = buffer  # a forward pass may have put another in its place
+        for buffers, name, buffer in own:
+            buffers[name] = buffer

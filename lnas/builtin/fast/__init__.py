@@ -1,0 +1,1 @@
+"""The fast path: what a supernet and a derived network compute in training mode, with less work and less memory."""

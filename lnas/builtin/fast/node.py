@@ -1,0 +1,187 @@
+"""One node of a cell, a weighted sum of operations, with as little work as its operations allow.
+
+Separable and dilated convolutions go into the fused mix.  What several edges need of one state, its ReLU and its normalised
+pooling, is computed once.  Any other operation, and any that carries hooks, runs as it is, and is added.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lnas.builtin.fast.mix import Convolution, mix
+from lnas.builtin.fast.norms import of_the_batch, track, watched
+from lnas.builtin.fast.pooling import average_pool
+from lnas.builtin.fast.reduce import reduced, reduces
+from lnas.builtin.fast.rows import batch_sum
+from lnas.builtin.operations import SeparableConv
+from lnas.core.errors import ConfigError
+
+
+class Source:
+    """A state of a cell and what edges share of it.
+
+    Attributes:
+        x: (B, C, H, W), channels_last.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x.contiguous(memory_format=torch.channels_last)
+        self._rectified: tuple[Tensor, Tensor] | None = None
+        self._pooled: dict[object, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def rectified(self) -> tuple[Tensor, Tensor]:
+        """relu(x), and its sum over the batch."""
+        if self._rectified is None:
+            positive = functional.relu(self.x)
+            self._rectified = positive, batch_sum(positive)
+        return self._rectified
+
+    def pooled(self, pool: nn.MaxPool2d | nn.AvgPool2d, norm: nn.BatchNorm2d) -> Tensor:
+        """BN(pool(x)) for a 3x3 pooling; every edge keeps running statistics of its own, of the one batch."""
+        key = (type(pool), pool.stride, norm.eps)
+        if key not in self._pooled:
+            value = (
+                average_pool(self.x, pool.stride)
+                if isinstance(pool, nn.AvgPool2d) and isinstance(pool.stride, int)
+                else pool(self.x)
+            )
+            mean, variance = torch.zeros(
+                2, value.shape[1], dtype=torch.promote_types(value.dtype, torch.float32), device=value.device
+            )
+            value = functional.batch_norm(value, mean, variance, training=True, momentum=1.0, eps=norm.eps)
+            self._pooled[key] = value, mean, variance
+        value, mean, variance = self._pooled[key]
+        track([norm], [mean], [variance])
+        return value
+
+
+def prepared(operation: nn.Module, x: Tensor) -> Source:
+    """A state of a cell from an output of an earlier one, (B, *, H, W)."""
+    return Source(reduced(operation, functional.relu(x)) if reduces(operation) else operation(x))
+
+
+class Member(NamedTuple):
+    """One operation of the sum.
+
+    Attributes:
+        operation: maps (B, C, H, W) to the shape of the sum.
+        source: what it is applied to.
+        gate: its weight, 0-d where it is learned.
+    """
+
+    operation: nn.Module
+    source: Source
+    gate: Tensor | float
+
+
+def weighted_sum(members: Sequence[Member]) -> Tensor:
+    """Σ gate · operation(source) of at least one member, in training mode.
+
+    Raises:
+        ConfigError: where two operations give different shapes.
+    """
+    separable: list[_Term] = []
+    values: list[tuple[Tensor, Tensor | float]] = []
+    for operation, source, gate in members:
+        if stages := _stages(operation):
+            x, x_sum = source.rectified()
+            for stage in stages[:-1]:
+                x = _mixed([_Term(stage, x, x_sum, 1.0)], relu=True)
+                x_sum = batch_sum(x)
+            separable.append(_Term(stages[-1], x, x_sum, gate))
+        elif pooling := _pooling(operation):
+            values.append((source.pooled(*pooling), gate))
+        elif reduces(operation):
+            values.append((reduced(operation, source.rectified()[0]), gate))
+        else:
+            values.append((operation(source.x), gate))
+    if separable:
+        total = _mixed(separable, [(value, gate) for value, gate in values if isinstance(gate, Tensor)])
+        values = [(value, gate) for value, gate in values if not isinstance(gate, Tensor)]
+    else:
+        (first, gate), *values = values
+        total = _times(first, gate)
+    for value, gate in values:
+        _check_shape(value, total.shape)
+        total = total + _times(value, gate)
+    return total
+
+
+class _Stage(NamedTuple):
+    """A separable convolution behind its ReLU."""
+
+    depthwise: nn.Conv2d
+    pointwise: nn.Conv2d
+    norm: nn.BatchNorm2d
+
+
+class _Term(NamedTuple):
+    stage: _Stage
+    x: Tensor
+    x_sum: Tensor
+    gate: Tensor | float
+
+
+def _mixed(terms: Sequence[_Term], values: Sequence[tuple[Tensor, Tensor]] = (), *, relu: bool = False) -> Tensor:
+    """The mix, and the step of the running statistics."""
+    convolutions, scales, shifts, norms = [], [], [], []
+    for (depthwise, pointwise, norm), x, x_sum, gate in terms:
+        stride, dilation = depthwise.stride[0], depthwise.dilation[0]
+        convolutions.append(Convolution(x, x_sum, depthwise.weight, pointwise.weight, stride, dilation, norm.eps))
+        norms.append(norm)
+        scales.append(_times(pointwise.weight.new_ones(pointwise.out_channels) if norm.weight is None else norm.weight, gate))
+        if norm.bias is not None:
+            shifts.append(_times(norm.bias, gate))
+    for value, _ in values:
+        _check_shape(value, (len(x), pointwise.out_channels, *(-(-side // stride) for side in x.shape[2:])))
+    shift = torch.stack(shifts).sum(0) if shifts else None
+    value, mean, variance, places = mix(convolutions, torch.stack(scales), shift, values, relu=relu)
+    track(norms, mean.unbind(), (variance * (places / (places - 1))).unbind())
+    return value
+
+
+def _times(value: Tensor, gate: Tensor | float) -> Tensor:
+    return value if isinstance(gate, float) and gate == 1 else gate * value
+
+
+def _check_shape(value: Tensor, shape: Sequence[int]) -> None:
+    if tuple(value.shape) != tuple(shape):  # a sum would broadcast without a word
+        raise ConfigError(f"one candidate gives {tuple(value.shape)}, another {tuple(shape)}; all must give one shape")
+
+
+def _stages(operation: nn.Module) -> list[_Stage]:
+    """The separable convolutions that it is made of; none where it is anything else, or is watched by hooks."""
+    if type(operation) is SeparableConv:
+        parts: list[nn.Module] = [operation]
+    elif type(operation) is nn.Sequential and not watched(operation):
+        parts = list(operation)
+    else:
+        return []
+    stages = [stage for part in parts if (stage := _stage(part))]
+    return stages if len(stages) == len(parts) else []
+
+
+def _stage(part: nn.Module) -> _Stage | None:
+    if type(part) is not SeparableConv or len(part) != 4 or watched(part, *part):
+        return None
+    relu, depthwise, pointwise, norm = part
+    if type(relu) is not nn.ReLU or type(depthwise) is not nn.Conv2d or type(pointwise) is not nn.Conv2d:
+        return None
+    if not depthwise.in_channels == depthwise.out_channels == depthwise.groups or not of_the_batch(norm):
+        return None
+    return None if depthwise.bias is not None or pointwise.bias is not None else _Stage(depthwise, pointwise, norm)
+
+
+def _pooling(operation: nn.Module) -> tuple[nn.MaxPool2d | nn.AvgPool2d, nn.BatchNorm2d] | None:
+    """A 3x3 pooling and a batch norm without scale, not watched by hooks."""
+    if type(operation) is not nn.Sequential or len(operation) != 2 or watched(operation, *operation):
+        return None
+    pool, norm = operation
+    if not isinstance(pool, nn.MaxPool2d | nn.AvgPool2d) or (pool.kernel_size, pool.padding) != (3, 1):
+        return None
+    if type(pool) not in (nn.MaxPool2d, nn.AvgPool2d) or getattr(pool, "count_include_pad", False):
+        return None
+    return (pool, norm) if of_the_batch(norm) and norm.weight is None else None

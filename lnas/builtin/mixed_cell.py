@@ -1,0 +1,132 @@
+"""MixedCell: one cell of the supernet, in a readable form and in a fast one that must equal it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import groupby
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from lnas.builtin.fast.node import Member, Source, prepared, weighted_sum
+from lnas.builtin.fast.norms import watched
+from lnas.builtin.mixed import MixedOperation
+from lnas.builtin.network import INPUTS
+from lnas.builtin.operations import NONE, operation
+from lnas.core.buffers import preserved_buffers
+
+Mixed = Literal["fast", "reference"]
+
+
+class MixedCell(nn.Module):
+    """A cell whose edges hold every candidate operation.
+
+    Args:
+        edges: (source, node) of each, node by node.
+        operations: names, in the order of the columns of gates and paths.
+        channels: C.
+        inputs: bring the outputs of the two cells before to C channels.
+        reduces: whether edges from the inputs halve the resolution.
+        mixed: how it is computed in training mode.  "fast" shares work among edges and fuses convolutions with their batch
+            norms (`builtin/fast`); it equals "reference", the sum of `MixedOperation`s, but for rounding.  In evaluation
+            mode both are the reference.
+        activation_checkpointing: keep only the inputs and the output of the cell for the backward pass, and compute the rest
+            again (Chen et al. 2016).
+    """
+
+    def __init__(
+        self,
+        edges: Sequence[tuple[int, int]],
+        operations: Sequence[str],
+        channels: int,
+        inputs: tuple[nn.Module, nn.Module],
+        *,
+        reduces: bool,
+        mixed: Mixed = "fast",
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleList(inputs)
+        self.sources = tuple(edges)
+        self.reduces = reduces
+        self.mixed = mixed
+        self.activation_checkpointing = activation_checkpointing
+        self.edges = nn.ModuleList(
+            MixedOperation(
+                {
+                    name: operation(name, channels, stride=2 if reduces and source < INPUTS else 1, affine=False)
+                    for name in operations
+                }
+            )
+            for source, _ in edges
+        )
+
+    def forward(self, before: Tensor, last: Tensor, gates: Tensor, paths: Sequence[Sequence[bool]]) -> Tensor:
+        """(B, *, H, W) twice -> (B, nodes · channels, H', W'); a node without an open path is 0."""
+        if self.activation_checkpointing and self.training and torch.is_grad_enabled():
+            output: Tensor = checkpoint(
+                self._compute, before, last, gates, paths, use_reentrant=False, context_fn=self._once_and_again
+            )
+            return output
+        return self._compute(before, last, gates, paths)
+
+    def release(self, alive: Sequence[Sequence[bool]]) -> None:
+        """Delete the modules of dead paths."""
+        for edge, row in zip(self._edges(), alive, strict=True):
+            edge.release(row)
+
+    def _compute(self, before: Tensor, last: Tensor, gates: Tensor, paths: Sequence[Sequence[bool]]) -> Tensor:
+        fast = self.mixed == "fast" and self.training and not watched(*self.edges)
+        return torch.cat((self._fast if fast else self._reference)((before, last), gates, paths), 1)
+
+    def _reference(self, inputs: tuple[Tensor, Tensor], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
+        """Every node is the sum of its mixed operations."""
+        states = [prepare(x) for prepare, x in zip(self.inputs, inputs, strict=True)]
+        nodes: dict[int, Tensor] = {}
+        for index, ((source, node), edge) in enumerate(zip(self.sources, self.edges, strict=True)):
+            if node not in nodes and node > INPUTS:
+                states.append(nodes[node - 1])
+            term = edge(states[source], gates[index], paths[index])
+            if node not in nodes:
+                nodes[node] = self._zeros(states[0]) if term is None else term
+            elif term is not None:
+                nodes[node] = nodes[node] + term
+        return list(nodes.values())
+
+    def _fast(self, inputs: tuple[Tensor, Tensor], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
+        """Every node is one weighted sum over all operations of all its edges; what edges share is computed once."""
+        sources = [prepared(prepare, x) for prepare, x in zip(self.inputs, inputs, strict=True)]
+        edges = zip(self.sources, self._edges(), gates.unbind(), paths, strict=True)
+        for _, incoming in groupby(edges, key=lambda edge: edge[0][1]):
+            members = [
+                Member(edge.operations[name], sources[source], gate)
+                for (source, _), edge, row, opened in incoming
+                for name, gate, runs in zip(edge.names, row.unbind(), opened, strict=True)
+                if runs and name != NONE
+            ]
+            sources.append(Source(weighted_sum(members) if members else self._zeros(sources[0].x)))
+        return [source.x for source in sources[INPUTS:]]
+
+    def _edges(self) -> list[MixedOperation]:
+        return list(self.edges)  # type: ignore[arg-type]
+
+    def _zeros(self, x: Tensor) -> Tensor:
+        stride = 2 if self.reduces else 1
+        return torch.zeros_like(x[:, :, ::stride, ::stride])
+
+    def _once_and_again(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
+        """The contexts of both passes: the second must not move running statistics a second time."""
+        return nullcontext(), _Preserved(self)
+
+
+class _Preserved(ExitStack):
+    """`preserved_buffers`, to be entered as often as a second derivative needs."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def __enter__(self) -> Self:
+        self.enter_context(preserved_buffers(self.module))
+        return super().__enter__()
