@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lnas.builtin.fast.concatenation import concatenated
 from lnas.builtin.fast.node import Member, Source, prepared, weighted_sum
 from lnas.builtin.fast.norms import watched
 from lnas.builtin.mixed import MixedOperation
@@ -78,7 +79,9 @@ class MixedCell(nn.Module):
 
     def _compute(self, before: Tensor, last: Tensor, gates: Tensor, paths: Sequence[Sequence[bool]]) -> Tensor:
         fast = self.mixed == "fast" and self.training and not watched(*self.edges)
-        return torch.cat((self._fast if fast else self._reference)((before, last), gates, paths), 1)
+        if fast:
+            return concatenated(self._fast((before, last), gates, paths))
+        return torch.cat(self._reference((before, last), gates, paths), 1)
 
     def _reference(self, inputs: tuple[Tensor, Tensor], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
         """Every node is the sum of its mixed operations."""
@@ -96,7 +99,7 @@ class MixedCell(nn.Module):
 
     def _fast(self, inputs: tuple[Tensor, Tensor], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
         """Every node is one weighted sum over all operations of all its edges; what edges share is computed once."""
-        sources = [prepared(prepare, x) for prepare, x in zip(self.inputs, inputs, strict=True)]
+        sources = [prepared(prepare, Source(x)) for prepare, x in zip(self.inputs, inputs, strict=True)]
         edges = zip(self.sources, self._edges(), gates.unbind(), paths, strict=True)
         for _, incoming in groupby(edges, key=lambda edge: edge[0][1]):
             members = [
@@ -105,7 +108,7 @@ class MixedCell(nn.Module):
                 for name, gate, runs in zip(edge.names, row.unbind(), opened, strict=True)
                 if runs and name != NONE
             ]
-            sources.append(Source(weighted_sum(members) if members else self._zeros(sources[0].x)))
+            sources.append(Source(weighted_sum(members, fused=True) if members else self._zeros(sources[0].x)))
         return [source.x for source in sources[INPUTS:]]
 
     def _edges(self) -> list[MixedOperation]:

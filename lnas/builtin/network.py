@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
+from lnas.builtin.fast.concatenation import concatenated
 from lnas.builtin.fast.node import Member, Source, prepared, weighted_sum
 from lnas.builtin.operations import OPERATIONS, FactorizedReduce, ReluConvNorm, operation
 from lnas.core.errors import ConfigError, GenotypeError, UnknownNameError
@@ -99,9 +100,17 @@ class Cell(nn.Module):
             operation(gene.operation, channels, stride=2 if reduces and gene.source < INPUTS else 1) for gene in self.genes
         )
 
-    def forward(self, before: Tensor, last: Tensor, drop_path: float) -> Tensor:
-        """Each node is the sum of its genes (Eq. 3); the output concatenates `outputs`."""
-        states = self._fast(before, last, drop_path) if self.fast and self.training else self._readable(before, last, drop_path)
+    def forward(
+        self, before: Tensor, last: Tensor, drop_path: float, positive: tuple[Tensor | None, Tensor | None] = (None, None)
+    ) -> Tensor:
+        """Each node is the sum of its genes (Eq. 3); the output concatenates `outputs`.
+
+        `positive` is relu(before) and relu(last) where they are there: two cells read every output.
+        """
+        if self.fast and self.training:
+            states = self._fast((Source(before, positive[0]), Source(last, positive[1])), drop_path)
+            return concatenated([states[node] for node in self.outputs])
+        states = self._readable(before, last, drop_path)
         return torch.cat([states[node] for node in self.outputs], 1)
 
     def _readable(self, before: Tensor, last: Tensor, drop_path: float) -> dict[int, Tensor]:
@@ -116,16 +125,18 @@ class Cell(nn.Module):
             states[gene.node] = states[gene.node] + term if gene.node in states else term
         return states
 
-    def _fast(self, before: Tensor, last: Tensor, drop_path: float) -> dict[int, Tensor]:
+    def _fast(self, inputs: tuple[Source, Source], drop_path: float) -> dict[int, Tensor]:
         """The same in training mode, node by node, with what genes share computed once; equal but for rounding."""
-        sources = {node: prepared(prepare, x) for node, prepare, x in zip((0, 1), self.inputs, (before, last), strict=True)}
+        sources = {
+            node: prepared(prepare, source) for node, (prepare, source) in enumerate(zip(self.inputs, inputs, strict=True))
+        }
         for node, pairs in groupby(zip(self.genes, self.operations, strict=True), key=lambda pair: pair[0].node):
             members = [Member(apply, sources[gene.source], gene.weight) for gene, apply in pairs]
             if drop_path:
-                terms = [self._dropped(weighted_sum([member]), member.operation, drop_path) for member in members]
+                terms = [self._dropped(weighted_sum([member], fused=False), member.operation, drop_path) for member in members]
                 sources[node] = Source(sum(terms[1:], terms[0]))
             else:
-                sources[node] = Source(weighted_sum(members))
+                sources[node] = Source(weighted_sum(members, fused=False))
         return {node: source.x for node, source in sources.items()}
 
     def _dropped(self, term: Tensor, apply: nn.Module, drop_path: float) -> Tensor:
@@ -213,9 +224,12 @@ class CellNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, channels, H, W) -> logits (B, classes); with the auxiliary head in training mode, (logits, auxiliary logits)."""
         before = last = self.stem(x.contiguous(memory_format=torch.channels_last) if self.fast else x)
+        share = self.fast and self.training
+        positive: tuple[Tensor | None, Tensor | None] = (last.relu(),) * 2 if share else (None, None)
         auxiliary: Tensor | None = None
         for layer, cell in enumerate(self.cells):
-            before, last = last, cell(before, last, self.drop_path)
+            before, last = last, cell(before, last, self.drop_path, positive)
+            positive = (positive[1], last.relu() if share and layer + 1 < len(self.cells) else None)
             if self.training and self.auxiliary is not None and layer == self.auxiliary_at:
                 auxiliary = self.auxiliary(last)
         logits: Tensor = self.classifier(self.pool(last).flatten(1))

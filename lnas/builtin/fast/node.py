@@ -5,52 +5,61 @@ pooling, is computed once.  Any other operation, and any that carries hooks, run
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lnas.builtin.fast.depthwise import depthwise
 from lnas.builtin.fast.mix import Convolution, mix
 from lnas.builtin.fast.norms import of_the_batch, track, watched
 from lnas.builtin.fast.pooling import average_pool
-from lnas.builtin.fast.reduce import reduced, reduces
+from lnas.builtin.fast.reduce import halves, reduced, reduces
 from lnas.builtin.fast.rows import batch_sum
-from lnas.builtin.operations import SeparableConv
+from lnas.builtin.operations import ReluConvNorm, SeparableConv
 from lnas.core.errors import ConfigError
 
 
 class Source:
-    """A state of a cell and what edges share of it.
+    """A state of a cell and what edges share of it, each part computed when it is first asked for.
 
-    Attributes:
-        x: (B, C, H, W), channels_last.
+    Args:
+        x: (B, C, H, W).
+        positive: relu(x), where it is there already.
     """
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, positive: Tensor | None = None) -> None:
         self.x = x.contiguous(memory_format=torch.channels_last)
-        self._rectified: tuple[Tensor, Tensor] | None = None
+        self._positive = positive
         self._pooled: dict[object, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def rectified(self) -> tuple[Tensor, Tensor]:
-        """relu(x), and its sum over the batch."""
-        if self._rectified is None:
-            positive = functional.relu(self.x)
-            self._rectified = positive, batch_sum(positive)
-        return self._rectified
+    @property
+    def positive(self) -> Tensor:
+        """relu(x)."""
+        if self._positive is None:
+            self._positive = functional.relu(self.x)
+        return self._positive
+
+    @cached_property
+    def positive_sum(self) -> Tensor:
+        """(1, C, H, W), of relu(x) over the batch."""
+        return batch_sum(self.positive)
+
+    @cached_property
+    def halves(self) -> tuple[Tensor, Tensor]:
+        """Of relu(x), what a factorized reduce reads."""
+        return halves(self.positive)
 
     def pooled(self, pool: nn.MaxPool2d | nn.AvgPool2d, norm: nn.BatchNorm2d) -> Tensor:
         """BN(pool(x)) for a 3x3 pooling; every edge keeps running statistics of its own, of the one batch."""
         key = (type(pool), pool.stride, norm.eps)
         if key not in self._pooled:
-            value = (
-                average_pool(self.x, pool.stride)
-                if isinstance(pool, nn.AvgPool2d) and isinstance(pool.stride, int)
-                else pool(self.x)
-            )
-            mean, variance = torch.zeros(
-                2, value.shape[1], dtype=torch.promote_types(value.dtype, torch.float32), device=value.device
-            )
+            fast = isinstance(pool, nn.AvgPool2d) and isinstance(pool.stride, int)
+            value = average_pool(self.x, pool.stride) if fast else pool(self.x)  # type: ignore[arg-type]
+            dtype = torch.promote_types(value.dtype, torch.float32)
+            mean, variance = torch.zeros(2, value.shape[1], dtype=dtype, device=value.device)
             value = functional.batch_norm(value, mean, variance, training=True, momentum=1.0, eps=norm.eps)
             self._pooled[key] = value, mean, variance
         value, mean, variance = self._pooled[key]
@@ -58,9 +67,14 @@ class Source:
         return value
 
 
-def prepared(operation: nn.Module, x: Tensor) -> Source:
-    """A state of a cell from an output of an earlier one, (B, *, H, W)."""
-    return Source(reduced(operation, functional.relu(x)) if reduces(operation) else operation(x))
+def prepared(operation: nn.Module, source: Source) -> Source:
+    """A state of a cell from an output of an earlier one, by a `ReluConvNorm` or a `FactorizedReduce`."""
+    if reduces(operation):
+        return Source(reduced(operation, source.halves))
+    if type(operation) is ReluConvNorm and not watched(operation, *operation):
+        _, convolution, norm = operation
+        return Source(norm(convolution(source.positive)))
+    return Source(operation(source.x))
 
 
 class Member(NamedTuple):
@@ -77,8 +91,14 @@ class Member(NamedTuple):
     gate: Tensor | float
 
 
-def weighted_sum(members: Sequence[Member]) -> Tensor:
+def weighted_sum(members: Sequence[Member], *, fused: bool) -> Tensor:
     """Σ gate · operation(source) of at least one member, in training mode.
+
+    Args:
+        members: what to add up.
+        fused: put separable convolutions into the fused mix, which keeps a fifth of the memory for the backward pass.  It has
+            two matrix products more, C² operations each per place, and no batch norm, some C: at the 36 channels and more of a
+            derived network it is the slower one, and only the depthwise gradients are replaced.
 
     Raises:
         ConfigError: where two operations give different shapes.
@@ -86,8 +106,11 @@ def weighted_sum(members: Sequence[Member]) -> Tensor:
     separable: list[_Term] = []
     values: list[tuple[Tensor, Tensor | float]] = []
     for operation, source, gate in members:
-        if stages := _stages(operation):
-            x, x_sum = source.rectified()
+        stages = _stages(operation)
+        if stages and not fused:
+            values.append((_one_by_one(stages, source.positive), gate))
+        elif stages:
+            x, x_sum = source.positive, source.positive_sum
             for stage in stages[:-1]:
                 x = _mixed([_Term(stage, x, x_sum, 1.0)], relu=True)
                 x_sum = batch_sum(x)
@@ -95,7 +118,7 @@ def weighted_sum(members: Sequence[Member]) -> Tensor:
         elif pooling := _pooling(operation):
             values.append((source.pooled(*pooling), gate))
         elif reduces(operation):
-            values.append((reduced(operation, source.rectified()[0]), gate))
+            values.append((reduced(operation, source.halves), gate))
         else:
             values.append((operation(source.x), gate))
     if separable:
@@ -128,9 +151,9 @@ class _Term(NamedTuple):
 def _mixed(terms: Sequence[_Term], values: Sequence[tuple[Tensor, Tensor]] = (), *, relu: bool = False) -> Tensor:
     """The mix, and the step of the running statistics."""
     convolutions, scales, shifts, norms = [], [], [], []
-    for (depthwise, pointwise, norm), x, x_sum, gate in terms:
-        stride, dilation = depthwise.stride[0], depthwise.dilation[0]
-        convolutions.append(Convolution(x, x_sum, depthwise.weight, pointwise.weight, stride, dilation, norm.eps))
+    for (first, pointwise, norm), x, x_sum, gate in terms:
+        stride = first.stride[0]
+        convolutions.append(Convolution(x, x_sum, first.weight, pointwise.weight, stride, first.dilation[0], norm.eps))
         norms.append(norm)
         scales.append(_times(pointwise.weight.new_ones(pointwise.out_channels) if norm.weight is None else norm.weight, gate))
         if norm.bias is not None:
@@ -141,6 +164,14 @@ def _mixed(terms: Sequence[_Term], values: Sequence[tuple[Tensor, Tensor]] = (),
     value, mean, variance, places = mix(convolutions, torch.stack(scales), shift, values, relu=relu)
     track(norms, mean.unbind(), (variance * (places / (places - 1))).unbind())
     return value
+
+
+def _one_by_one(stages: Sequence[_Stage], x: Tensor) -> Tensor:
+    """The stages with a ReLU between them, on x behind its ReLU."""
+    for index, (first, pointwise, norm) in enumerate(stages):
+        x = x.relu_() if index else x  # in place on the output of a norm, which does not need it again
+        x = norm(pointwise(depthwise(x, first.weight, first.stride[0], first.dilation[0])))
+    return x
 
 
 def _times(value: Tensor, gate: Tensor | float) -> Tensor:
@@ -167,12 +198,12 @@ def _stages(operation: nn.Module) -> list[_Stage]:
 def _stage(part: nn.Module) -> _Stage | None:
     if type(part) is not SeparableConv or len(part) != 4 or watched(part, *part):
         return None
-    relu, depthwise, pointwise, norm = part
-    if type(relu) is not nn.ReLU or type(depthwise) is not nn.Conv2d or type(pointwise) is not nn.Conv2d:
+    relu, first, second, norm = part
+    if type(relu) is not nn.ReLU or type(first) is not nn.Conv2d or type(second) is not nn.Conv2d:
         return None
-    if not depthwise.in_channels == depthwise.out_channels == depthwise.groups or not of_the_batch(norm):
+    if not first.in_channels == first.out_channels == first.groups or not of_the_batch(norm):
         return None
-    return None if depthwise.bias is not None or pointwise.bias is not None else _Stage(depthwise, pointwise, norm)
+    return None if first.bias is not None or second.bias is not None else _Stage(first, second, norm)
 
 
 def _pooling(operation: nn.Module) -> tuple[nn.MaxPool2d | nn.AvgPool2d, nn.BatchNorm2d] | None:

@@ -1,16 +1,16 @@
-"""A factorized reduce as one convolution.
+"""A factorized reduce without shifted copies of its input.
 
-Its two strided 1x1 convolutions read the pixels (2i, 2j) and (2i + 1, 2j + 1).  Both are 2x2 convolutions of stride 2 with one
-tap that is not 0, hence one convolution with the weights stacked: no shifted copy of x is made, and no zeros are filled in and
-added for its gradient.
+Its two 1x1 convolutions of stride 2 read the pixels (2i, 2j) and (2i + 1, 2j + 1) of relu(x).  They are taken out first, a
+quarter of x each, and put back into one tensor of zeros in the backward pass; the convolutions then have stride 1.
 """
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lnas.builtin.fast.concatenation import concatenated
 from lnas.builtin.fast.norms import watched
 from lnas.builtin.operations import FactorizedReduce
 
@@ -22,11 +22,33 @@ def reduces(operation: nn.Module) -> TypeGuard[FactorizedReduce]:
     return not watched(operation, *operation.children()) and type(operation.even) is type(operation.odd) is nn.Conv2d
 
 
-def reduced(operation: FactorizedReduce, positive: Tensor) -> Tensor:
-    """(B, inputs, H, W), behind its ReLU -> (B, outputs, ceil(H / 2), ceil(W / 2)), normalised by the operation's own norm."""
-    even = functional.pad(operation.even.weight, (0, 1, 0, 1))  # (outputs / 2, inputs, 2, 2)
-    odd = functional.pad(operation.odd.weight, (1, 0, 1, 0))
-    height, width = positive.shape[-2:]
-    whole = functional.pad(positive, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else positive
-    value: Tensor = operation.norm(functional.conv2d(whole, torch.cat([even, odd]), stride=2))
+def reduced(operation: FactorizedReduce, halves: tuple[Tensor, Tensor]) -> Tensor:
+    """What `operation` gives for x, from `halves(relu(x))`: (B, outputs, ceil(H / 2), ceil(W / 2))."""
+    even, odd = halves
+    both = functional.conv2d(even, operation.even.weight), functional.conv2d(odd, operation.odd.weight)
+    value: Tensor = operation.norm(concatenated(both))
     return value
+
+
+def halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x[:, :, ::2, ::2] and x[:, :, 1::2, 1::2], each (B, C, ceil(H / 2), ceil(W / 2)); beyond an odd side is 0."""
+    even, odd = _Halves.apply(x)
+    return even, odd
+
+
+class _Halves(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.size = x.shape
+        height, width = x.shape[2:]
+        even = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
+        odd = functional.pad(x[:, :, 1::2, 1::2], (0, width % 2, 0, height % 2))
+        return even, odd.contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(ctx: Any, by_even: Tensor, by_odd: Tensor) -> Tensor:
+        height, width = ctx.size[2:]
+        by_x = by_even.new_zeros(ctx.size).contiguous(memory_format=torch.channels_last)
+        by_x[:, :, ::2, ::2] = by_even
+        by_x[:, :, 1::2, 1::2] = by_odd[:, :, : height // 2, : width // 2]
+        return by_x
