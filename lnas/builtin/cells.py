@@ -70,6 +70,7 @@ class CellSpace(SearchSpace):
         self.nodes = nodes
         self.policy = policy
         self.mixed = mixed
+        self.activation_checkpointing = activation_checkpointing
         self.network = {
             "channels": network_channels,
             "layers": network_layers,
@@ -109,8 +110,11 @@ class CellSpace(SearchSpace):
         """(B, channels, H, W) -> logits (B, classes)."""
         opened = {kind: rows.tolist() for kind, rows in (self.alive if paths is None else paths).items()}
         before = last = self.stem(x if self.mixed == "reference" else x.contiguous(memory_format=torch.channels_last))
-        for kind, cell in zip(self.kinds, self.cells, strict=True):
-            before, last = last, cell(before, last, gates[kind], opened[kind])
+        share = self.mixed == "fast" and self.training and not self.activation_checkpointing
+        positive: tuple[Tensor | None, Tensor | None] = (last.relu(),) * 2 if share else (None, None)
+        for layer, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True), start=1):
+            before, last = last, cell(before, last, gates[kind], opened[kind], positive)
+            positive = (positive[1], last.relu() if share and layer < len(self.cells) else None)
         logits: Tensor = self.classifier(self.pool(last).flatten(1))
         return logits
 

@@ -63,24 +63,41 @@ class MixedCell(nn.Module):
             for source, _ in edges
         )
 
-    def forward(self, before: Tensor, last: Tensor, gates: Tensor, paths: Sequence[Sequence[bool]]) -> Tensor:
-        """(B, *, H, W) twice -> (B, nodes · channels, H', W'); a node without an open path is 0."""
+    def forward(
+        self,
+        before: Tensor,
+        last: Tensor,
+        gates: Tensor,
+        paths: Sequence[Sequence[bool]],
+        positive: tuple[Tensor | None, Tensor | None] = (None, None),
+    ) -> Tensor:
+        """(B, *, H, W) twice -> (B, nodes · channels, H', W'); a node without an open path is 0.
+
+        `positive` is relu(before) and relu(last) where they are there: two cells read every output.
+        """
         if self.activation_checkpointing and self.training and torch.is_grad_enabled():
             output: Tensor = checkpoint(
                 self._compute, before, last, gates, paths, use_reentrant=False, context_fn=self._once_and_again
             )
             return output
-        return self._compute(before, last, gates, paths)
+        return self._compute(before, last, gates, paths, positive)
 
     def release(self, alive: Sequence[Sequence[bool]]) -> None:
         """Delete the modules of dead paths."""
         for edge, row in zip(self._edges(), alive, strict=True):
             edge.release(row)
 
-    def _compute(self, before: Tensor, last: Tensor, gates: Tensor, paths: Sequence[Sequence[bool]]) -> Tensor:
-        fast = self.mixed == "fast" and self.training and not watched(*self.edges)
-        if fast:
-            return concatenated(self._fast((before, last), gates, paths))
+    def _compute(
+        self,
+        before: Tensor,
+        last: Tensor,
+        gates: Tensor,
+        paths: Sequence[Sequence[bool]],
+        positive: tuple[Tensor | None, Tensor | None] = (None, None),
+    ) -> Tensor:
+        if self.mixed == "fast" and self.training and not watched(*self.edges):
+            inputs = Source(before, positive[0]), Source(last, positive[1])
+            return concatenated(self._fast(inputs, gates, paths))
         return torch.cat(self._reference((before, last), gates, paths), 1)
 
     def _reference(self, inputs: tuple[Tensor, Tensor], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
@@ -97,9 +114,9 @@ class MixedCell(nn.Module):
                 nodes[node] = nodes[node] + term
         return list(nodes.values())
 
-    def _fast(self, inputs: tuple[Tensor, Tensor], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
+    def _fast(self, inputs: tuple[Source, Source], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
         """Every node is one weighted sum over all operations of all its edges; what edges share is computed once."""
-        sources = [prepared(prepare, Source(x)) for prepare, x in zip(self.inputs, inputs, strict=True)]
+        sources = [prepared(prepare, source) for prepare, source in zip(self.inputs, inputs, strict=True)]
         edges = zip(self.sources, self._edges(), gates.unbind(), paths, strict=True)
         for _, incoming in groupby(edges, key=lambda edge: edge[0][1]):
             members = [

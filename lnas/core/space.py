@@ -83,6 +83,6 @@ def relax(alpha: Tensor, alive: Tensor) -> Tensor:
         (edges, operations): rows sum to 1, a dead path is exactly 0, an edge with no live path is all 0 and its
         gradient is finite.
     """
-    mask = alive.to(alpha.device)
+    mask = alive.to(alpha.device, non_blocking=True)  # a step of a search waits for no copy
     empty = ~mask.any(-1, keepdim=True)
     return torch.softmax(alpha.masked_fill(~(mask | empty), -torch.inf), -1) * mask
