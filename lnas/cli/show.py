@@ -34,9 +34,10 @@ def tell(path: Path, *, as_json: bool) -> None:
     if as_json:
         output.document(json.loads((path / ("status.json" if files.summary is None else "summary.json")).read_bytes()))
     elif files.summary is not None:
+        from lnas.report.pace import paces
         from lnas.report.table import rich_table
 
-        output.result(rich_table(files.summary))
+        output.result(rich_table(files.summary, paces(files)))
         report = path / "report.html"
         output.text(f"Report: {report}" if report.exists() else f"There is no report; write it with: lnas report {_quoted(path)}")
     else:

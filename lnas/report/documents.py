@@ -24,12 +24,17 @@ class Start(Document):
 
 
 class Epoch(Document):
-    """The end of an epoch.  `alpha`: group -> (edges, operations) path probabilities, a dead path exactly 0."""
+    """The end of an epoch.  `alpha`: group -> (edges, operations) path probabilities, a dead path exactly 0.
+
+    `seconds` count from the beginning of the stage; `live_paths` are those left after the epoch, in the search stage only.
+    """
 
     stage: str
     epoch: int
     step: int | None = None
     validation_accuracy: float | None = None
+    seconds: float | None = None
+    live_paths: int | None = None
     alpha: dict[str, tuple[tuple[float, ...], ...]] | None = None
 
 

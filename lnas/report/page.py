@@ -14,6 +14,7 @@ from lnas.report.accuracy import curves, draw_accuracy
 from lnas.report.cells import draw_cell, equations, fits_a_page
 from lnas.report.collapse import ParameterFree, parameter_free
 from lnas.report.layers import layer_sparsities
+from lnas.report.pace import draw_pace, paces
 from lnas.report.paths import draw_paths, path_histories
 from lnas.report.read import RunFiles, read
 from lnas.report.table import percent, rows
@@ -65,8 +66,9 @@ def _page(files: RunFiles) -> str:
         style=package.joinpath("page.css").read_text("utf-8"),
         run=files,
         headline=_headline(files),
-        rows=() if files.summary is None else rows(files.summary),
+        rows=() if files.summary is None else rows(files.summary, paces(files)),
         accuracy=_accuracy(files),
+        pace=_pace(files),
         rewinds=[prune for prune in files.prunes if prune.rewind is not None],
         paths=[_Drawing(h.group, draw_paths(h, name=f"paths{i}")) for i, h in enumerate(path_histories(files))],
         layers=layer_sparsities(files),
@@ -101,6 +103,13 @@ def _accuracy(files: RunFiles) -> dict[str, str]:
     if not curves(files):
         return {}
     return {name: draw_accuracy(files, width=width, name=name) for name, width in (("wide", _WIDE), ("narrow", _NARROW))}
+
+
+def _pace(files: RunFiles) -> dict[str, str]:
+    """As `_accuracy`; nothing where the search was not pruned, or where there is no second epoch to compare with."""
+    if len(paces(files)) < 2 or not any(prune.stage == "search" for prune in files.prunes):
+        return {}
+    return {name: draw_pace(files, width=width, name=f"pace-{name}") for name, width in (("wide", _WIDE), ("narrow", _NARROW))}
 
 
 def _cells(genotype: Genotype) -> Iterator[_Cell]:

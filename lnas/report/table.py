@@ -1,13 +1,14 @@
 """The table at the end of a run: what a summary says, as rows of words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lnas.report.documents import Summary
+from lnas.report.documents import Seconds, Summary
+from lnas.report.pace import Pace, medians
 from lnas.report.read import document
 from lnas.report.text import line
 
@@ -15,18 +16,22 @@ Row: TypeAlias = tuple[str, str]
 """(label, value), both of one line and free of control characters."""
 
 
-def rows(summary: Summary | Mapping[str, object]) -> tuple[Row, ...]:
+def rows(summary: Summary | Mapping[str, object], paces: Sequence[Pace] = ()) -> tuple[Row, ...]:
     """What is known, in the order a reader asks for it; a row that is not known is left out.
+
+    Args:
+        summary: of the run.
+        paces: the epochs of its search, for the time that one took; the summary does not hold them.
 
     Raises:
         RunError: where a mapping is no summary.
     """
     known = summary if isinstance(summary, Summary) else document(Summary, summary, where="summary")
-    return tuple((line(label, most=48), line(value)) for label, value in _rows(known))
+    return tuple((line(label, most=48), line(value)) for label, value in _rows(known, paces))
 
 
-def rich_table(summary: Summary | Mapping[str, object]) -> Table:
-    """The same rows for a terminal.  Nothing of a run is read as markup.
+def rich_table(summary: Summary | Mapping[str, object], paces: Sequence[Pace] = ()) -> Table:
+    """The rows of the same arguments for a terminal.  Nothing of a run is read as markup.
 
     Raises:
         RunError: where a mapping is no summary.
@@ -35,7 +40,7 @@ def rich_table(summary: Summary | Mapping[str, object]) -> Table:
     table = Table(title=Text(_title(known)), box=box.SIMPLE_HEAD, show_header=False, title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for label, value in rows(known):
+    for label, value in rows(known, paces):
         table.add_row(Text(label), Text(value))
     return table
 
@@ -59,7 +64,7 @@ def _title(summary: Summary) -> str:
     return " · ".join(line(part, most=120) for part in (summary.run, summary.recipe) if part)
 
 
-def _rows(summary: Summary) -> Iterator[Row]:
+def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
     if (accuracy := summary.accuracy) is not None:
         if accuracy.test is not None:
             yield "Accuracy, test", percent(accuracy.test)
@@ -84,11 +89,19 @@ def _rows(summary: Summary) -> Iterator[Row]:
             "" if latency.repeats is None else f"median of {latency.repeats}",
         ]
         yield "Latency", f"{latency.ms:.3g} ms ({', '.join(c for c in circumstances if c)})"
-    if (seconds := summary.seconds) is not None:
-        if seconds.search is not None:
-            yield "Time, search", duration(seconds.search)
-        if seconds.train is not None:
-            yield "Time, train", duration(seconds.train)
+    seconds = summary.seconds or Seconds()
+    if seconds.search is not None:
+        yield "Time, search", duration(seconds.search)
+    if paces:
+        yield "Time per epoch, search", ", ".join(_pace(*median, first=not i) for i, median in enumerate(medians(paces)))
+    if seconds.train is not None:
+        yield "Time, train", duration(seconds.train)
+
+
+def _pace(live_paths: int, seconds: float, *, first: bool) -> str:
+    time = f"{seconds:.2g} s" if seconds < 1 else duration(seconds)  # an epoch of a small search takes milliseconds
+    paths = f" live path{'s' * (live_paths != 1)}" if first else ""
+    return f"{time} with {live_paths:,}{paths}"
 
 
 def _part(part: int, whole: int) -> str:

@@ -81,8 +81,8 @@ class Page(HTMLParser):
     [
         ("baseline", ["results", "accuracy", "paths", "cells", "how"]),
         ("variant1", ["results", "accuracy", "paths", "sparsity", "cells", "how"]),
-        ("variant2", ["results", "accuracy", "paths", "sparsity", "cells", "how"]),
-        ("generalized", ["results", "accuracy", "paths", "sparsity", "cells", "how"]),
+        ("variant2", ["results", "accuracy", "pace", "paths", "sparsity", "cells", "how"]),
+        ("generalized", ["results", "accuracy", "pace", "paths", "sparsity", "cells", "how"]),
     ],
 )
 def test_a_finished_run_has_every_section(make_run: MakeRun, recipe: str, sections: list[str]) -> None:
@@ -95,7 +95,8 @@ def test_a_finished_run_has_every_section(make_run: MakeRun, recipe: str, sectio
     assert (run / "config.toml").read_text() in page.text
     assert "Example CPU @ 2.00GHz" in page.text and "lnas-channels 0.1.0" in page.text
     drawings = [attributes["class"] for tag, attributes in page.tags if tag == "svg"]
-    assert drawings == ["plot"] * 4 + ["cell"] * 2  # accuracy wide and narrow, two heat maps; two cells
+    # accuracy and perhaps time wide and narrow, two heat maps; two cells
+    assert drawings == ["plot"] * (6 if "pace" in sections else 4) + ["cell"] * 2
 
 
 @pytest.mark.parametrize("recipe", ["baseline", "generalized"])
@@ -187,6 +188,18 @@ def test_a_run_that_went_on_elsewhere_says_so(make_run: MakeRun) -> None:
     assert "went on with another torch, device or number of threads" in Page(render(run)).text
 
 
+def test_the_time_per_epoch_is_shown_from_the_second_epoch_of_a_pruned_search_on(make_run: MakeRun) -> None:
+    run = make_run("variant2")
+    assert "4.1 s with 224 live paths, 4.1 s with " in Page(render(run)).text
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    (run / "metrics.jsonl").write_text("\n".join(lines[:4]))  # start, epoch, round, epoch
+    assert "pace" in Page(render(run)).sections
+    (run / "metrics.jsonl").write_text("\n".join(lines[:3]))
+    page = Page(render(run))
+    assert "pace" not in page.sections
+    assert "Time per epoch, search4.1 s with 224 live paths" in page.text.replace("\n", "")
+
+
 def test_sparsity_of_every_layer_is_a_bar_of_its_length(make_run: MakeRun) -> None:
     run = make_run("variant1")
     page = Page(render(run))
@@ -205,7 +218,7 @@ def test_a_run_that_stopped_early_says_where(make_run: MakeRun) -> None:
     (run / "metrics.jsonl").write_text("\n".join([*lines[:6], lines[6][:30]]))
     page = Page(render(run))
     assert "This run has not finished: interrupted, search step 1,060 of 2,000." in page.text
-    assert page.sections == ["results", "accuracy", "paths", "sparsity", "how"]
+    assert page.sections == ["results", "accuracy", "pace", "paths", "sparsity", "how"]
     assert "read once" not in page.text
 
 
@@ -268,7 +281,7 @@ def test_a_browser_shows_it_without_scrolling_sideways(make_run: MakeRun, tmp_pa
     (measured,) = [json.loads(value) for value in Page(dom).all("data-measured")]
     assert measured["scroll"] == width
     assert measured["title"].endswith("· lnas") and measured["scripts"] == 0
-    assert measured["sections"] == ["results", "accuracy", "paths", "sparsity", "cells", "how"]
+    assert measured["sections"] == ["results", "accuracy", "pace", "paths", "sparsity", "cells", "how"]
     assert measured["smallest"] >= 9  # pixels
     shades = [sum(map(int, re.findall(r"\d+", measured[key])[:3])) / 765 for key in ("background", "ink")]
     assert (shades[0] < 0.15 and shades[1] > 0.5) if scheme == "dark" else (shades[0] > 0.9 and shades[1] < 0.5)

@@ -1,9 +1,11 @@
 import io
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
 
 from lnas.core.errors import RunError
+from lnas.report.pace import Pace
 from lnas.report.table import duration, rich_table, rows
 
 SUMMARY = {
@@ -21,9 +23,9 @@ SUMMARY = {
 }
 
 
-def printed(summary: dict[str, object], width: int = 100) -> str:
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="truecolor")
-    console.print(rich_table(summary))
+def printed(summary: dict[str, object], paces: Sequence[Pace] = ()) -> str:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system="truecolor")
+    console.print(rich_table(summary, paces))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -52,6 +54,23 @@ def test_what_is_not_known_has_no_row() -> None:
         ("Accuracy, test", "100.00 %"),
         ("Time, train", "1.0 s"),
     )
+
+
+@pytest.mark.parametrize(
+    ("paces", "words"),
+    [
+        ([(8.0, 224), (8.1, 224), (9.9, 224), (5.0, 112), (1.9, 28)], "8.1 s with 224 live paths, 1.9 s with 28"),
+        ([(61.0, 1120), (0.0123, 1120), (0.0123, 1)], "30.5 s with 1,120 live paths, 0.012 s with 1"),
+        ([(125.0, 1)], "2 min 5 s with 1 live path"),
+    ],
+)
+def test_the_time_per_epoch_stands_below_that_of_the_search(paces: list[tuple[float, int]], words: str) -> None:
+    epochs = [Pace(epoch, seconds, live_paths) for epoch, (seconds, live_paths) in enumerate(paces, start=1)]
+    before = rows(SUMMARY)
+    row = ("Time per epoch, search", words)
+    assert rows(SUMMARY, epochs) == (*before[:-1], row, before[-1])
+    assert rows({}, epochs) == (row,)
+    assert words in printed(SUMMARY, epochs)
 
 
 @pytest.mark.parametrize(
