@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lnas.core.errors import ConfigError
+from lnas.core.learner import Average, alone
 from lnas.core.optimizers import load_optimizer_state, optimizer_state
 from lnas.core.types import State
 
@@ -69,21 +70,32 @@ class AnnealedSGD:
         self.settings = settings
         self.steps = steps
         self.t = 0
-        self.optimizer = torch.optim.SGD(parameters, settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+        self.optimizer = torch.optim.SGD(
+            parameters, settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay, foreach=True
+        )
 
     @property
     def lr(self) -> float:
         """The learning rate of the next update: the paper's xi."""
         return self.settings.lr_at(self.t, self.steps)
 
-    def descend(self, loss: Tensor) -> None:
-        """One update along the gradient of `loss`; parameters that it does not depend on stay as they are."""
+    def descend(self, loss: Tensor, average: Average = alone) -> None:
+        """One update along the gradient of `loss`; parameters that it does not depend on stay as they are.
+
+        Args:
+            loss: 0-d.
+            average: of the learner: the gradient's mean over all processes, taken before it is clipped.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if average is not alone:
+            held = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+            for parameter, slope in zip(held, average([p.grad for p in held]), strict=True):
+                parameter.grad = slope
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
             if self.settings.clip:
-                nn.utils.clip_grad_norm_(group["params"], self.settings.clip)
+                nn.utils.clip_grad_norm_(group["params"], self.settings.clip, foreach=True)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.t += 1

@@ -10,6 +10,7 @@ from lnas.builtin.annealed_sgd import AnnealedSGD, Annealing, Clip, Lr, LrMin, M
 from lnas.builtin.unrolled import exact, finite, gradients
 from lnas.core.buffers import preserved_buffers
 from lnas.core.errors import ConfigError
+from lnas.core.frozen import frozen
 from lnas.core.genotype import Genotype
 from lnas.core.learner import SearchStrategy
 from lnas.core.optimizers import load_optimizer_state, optimizer_state
@@ -102,7 +103,7 @@ class Darts(SearchStrategy):
         """theta <- theta - xi ∇_theta L_train(theta, alpha)."""
         gates = {group: gate.detach() for group, gate in self.gates().items()}
         loss = self.loss(lambda x: self.space(x, gates), train)
-        self.sgd.descend(loss)
+        self.sgd.descend(loss, self.average)
         return loss.detach()
 
     def alpha_gradient(self, train: Batch, val: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -110,11 +111,15 @@ class Darts(SearchStrategy):
         alphas = list(self.alpha.values())
         with preserved_buffers(self.space):
             if self.unrolled == "exact":
-                return exact(self.space, self._objective, alphas, self.sgd.lr, train, val)
+                return exact(self.space, self._objective, alphas, self.sgd.lr, train, val, self.average)
             if self.unrolled == "finite":
-                return finite(self.space, lambda batch: self._objective(self.space, batch), alphas, self.sgd.lr, train, val)
-            loss = self._objective(self.space, val)
-            return loss.detach(), gradients(loss, alphas)
+                return finite(self.space, self._present, alphas, self.sgd.lr, train, val, self.average)
+            with frozen(self.space):
+                loss = self._objective(self.space, val)
+                return loss.detach(), gradients(loss, alphas, average=self.average)
+
+    def _present(self, batch: Batch) -> Tensor:
+        return self._objective(self.space, batch)
 
     def _objective(self, network: Callable[..., Any], batch: Batch) -> Tensor:
         return self.loss(lambda x: network(x, self.gates()), batch)

@@ -62,9 +62,9 @@ class RandomSearch(SearchStrategy):
         genotype = self._draw()
         paths = self.space.paths(genotype)
         loss = self.loss(lambda x: self._run(x, paths), train)
-        self.sgd.descend(loss)
+        self.sgd.descend(loss, self.average)
         with torch.no_grad(), preserved_buffers(self.space):
-            reward = -self.loss(lambda x: self._run(x, paths), val)
+            [reward] = self.average([-self.loss(lambda x: self._run(x, paths), val)])  # it ranks architectures
         for group, used in paths.items():
             used = used.to(reward.device)
             self.totals[group] += used * reward

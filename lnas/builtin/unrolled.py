@@ -2,6 +2,9 @@
 
 `exact` differentiates through the inner step; `finite` replaces the second derivative by a central difference (DARTS,
 Eq. 7 and 8).  The virtual step is plain gradient descent, as the paper writes it, without momentum or weight decay.
+
+Where several processes learn together, L_train and L_val are means over all of them, and so must every gradient be: that
+of the virtual step is averaged before the step is taken, and `exact` differentiates through that average.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lnas.core.frozen import frozen
+from lnas.core.learner import Average, alone
 from lnas.core.types import Batch
 
 Objective = Callable[[Batch], Tensor]
 """The differentiable loss on a batch, at the current theta and alpha."""
 
 
-def gradients(loss: Tensor, tensors: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor, ...]:
-    """`autograd.grad` with zeros for what the loss does not depend on."""
-    return torch.autograd.grad(loss, tensors, create_graph=create_graph, allow_unused=True, materialize_grads=True)
+def gradients(
+    loss: Tensor, tensors: Sequence[Tensor], *, create_graph: bool = False, average: Average = alone
+) -> tuple[Tensor, ...]:
+    """`autograd.grad` with zeros for what the loss does not depend on; means over all processes."""
+    return average(torch.autograd.grad(loss, tensors, create_graph=create_graph, allow_unused=True, materialize_grads=True))
 
 
 def exact(
@@ -28,6 +35,7 @@ def exact(
     xi: float,
     train: Batch,
     val: Batch,
+    average: Average = alone,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """L_val after the virtual step, and its gradient by alpha, through double backward.
 
@@ -38,20 +46,29 @@ def exact(
         xi: learning rate of the virtual step.
         train: batch of the inner loss.
         val: batch of the outer loss.
+        average: of the learner: the mean over all processes.
+
+    The loss that is returned is that of this process.
     """
 
     def at(parameters: Mapping[str, Tensor]) -> Callable[..., Tensor]:
         return lambda *args: functional_call(module, dict(parameters), args)
 
     theta = {name: value for name, value in module.named_parameters() if value.requires_grad}
-    inner = gradients(objective(at(theta), train), list(theta.values()), create_graph=True)
+    inner = gradients(objective(at(theta), train), list(theta.values()), create_graph=True, average=average)
     ahead = {name: value - xi * slope for (name, value), slope in zip(theta.items(), inner, strict=True)}
     outer = objective(at(ahead), val)
-    return outer.detach(), gradients(outer, alphas)
+    return outer.detach(), gradients(outer, alphas, average=average)
 
 
 def finite(
-    module: nn.Module, objective: Objective, alphas: Sequence[Tensor], xi: float, train: Batch, val: Batch
+    module: nn.Module,
+    objective: Objective,
+    alphas: Sequence[Tensor],
+    xi: float,
+    train: Batch,
+    val: Batch,
+    average: Average = alone,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """As `exact`, with the mixed second derivative from two more gradients at theta ± epsilon ∇_theta' L_val.
 
@@ -68,16 +85,17 @@ def finite(
         torch._foreach_add_(theta, list(torch._foreach_mul(list(direction), scale)))
 
     try:
-        move(gradients(objective(train), theta), -xi)
+        move(gradients(objective(train), theta, average=average), -xi)
         outer = objective(val)
-        slopes = gradients(outer, [*alphas, *theta])
+        slopes = gradients(outer, [*alphas, *theta], average=average)
         direct, ahead = slopes[: len(alphas)], slopes[len(alphas) :]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(ahead))))
         epsilon = radius / norm.clamp_min(torch.finfo(norm.dtype).tiny)
-        move(ahead, epsilon)
-        above = gradients(objective(train), alphas)
-        move(ahead, -epsilon)
-        below = gradients(objective(train), alphas)
+        with frozen(module):
+            move(ahead, epsilon)
+            above = gradients(objective(train), alphas, average=average)
+            move(ahead, -epsilon)
+            below = gradients(objective(train), alphas, average=average)
     finally:
         with torch.no_grad():
             torch._foreach_copy_(theta, saved)

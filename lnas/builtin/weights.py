@@ -43,7 +43,7 @@ class WeightTraining(Learner):
     def step(self, train: Batch, val: Batch = None) -> Metrics:
         """One update on `train`; `val` is not looked at."""
         loss = self.loss(self.module, train)
-        self.sgd.descend(loss)
+        self.sgd.descend(loss, self.average)
         return {"loss": loss.detach()}
 
     def predict(self, x: Any) -> Any:

@@ -9,7 +9,8 @@ import click
 
 from lnas.cli import output
 from lnas.cli.place import found
-from lnas.cli.session import Session, pass_session
+from lnas.cli.processes import together
+from lnas.cli.session import Session
 from lnas.cli.settings import resolved, settings
 from lnas.cli.show import tell
 from lnas.cli.tables import table
@@ -50,49 +51,64 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
 
     leave_a_core()
     session = context.ensure_object(Session)
-    merged, dataset = resolved(context)
-    config = merged.config
-    place: dict[str, Any] = {
-        "out": Path(config.out),
-        "name": config.name,
-        "recipe": config.recipe or "baseline",
-        "data": config.data.name,
-        "seed": config.seed,
-    }
-    directory = RunDirectory.free(**place)  # refused before the data are moved and the supernet is built
-    job = build(config, session.host(), dataset)
-    if dry_run:
-        _show_plan(job.plan(), job, directory, as_json=as_json)
-    else:
-        _run(session, job, lambda: RunDirectory.create(**place, config=to_toml(config)), as_json=as_json)
+    with together(context) as processes:
+        merged, dataset = resolved(context)
+        config = merged.config
+        place: dict[str, Any] = {
+            "out": Path(config.out),
+            "name": config.name,
+            "recipe": config.recipe or "baseline",
+            "data": config.data.name,
+            "seed": config.seed,
+        }
+        # refused before the data are moved and the supernet is built
+        directory = Path(processes.told(lambda: str(RunDirectory.free(**place))))
+        job = build(config, session.host(), dataset, processes)
+        if not processes.first:
+            if not dry_run:
+                job.run(RunDirectory(directory))
+        elif dry_run:
+            _show_plan(job.plan(), job, directory, as_json=as_json)
+        else:
+            _run(session, job, lambda: RunDirectory.create(**place, config=to_toml(config)), as_json=as_json)
 
 
 @click.command(short_help="Go on with an interrupted run.")
 @click.argument("run")
-@click.option("--require-exact", is_flag=True, help="Refuse where torch, device or threads are not those of the checkpoint.")
+@click.option(
+    "--require-exact", is_flag=True, help="Refuse where torch, device, threads or processes are not those of the checkpoint."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON instead of tables.")
-@pass_session
-def resume(session: Session, run: str, require_exact: bool, as_json: bool) -> None:
+@click.pass_context
+def resume(context: click.Context, run: str, require_exact: bool, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint; `latest` is the run whose status changed last."""
     from lnas.host.assemble import reopen
     from lnas.host.rundir import RunDirectory
     from lnas.host.runtime import leave_a_core
 
-    directory = RunDirectory.open(found(run))
-    if directory.finished():  # its test set was read once, and is not read again
-        output.note(f"{directory.path} is finished; nothing is left to do")
-        tell(directory.path, as_json=as_json)
-        return
     leave_a_core()
-    job, directory = reopen(directory.path, session.host())
-    _run(session, job, lambda: directory, as_json=as_json, require_exact=require_exact)
+    session = context.ensure_object(Session)
+    with together(context) as processes:
+        directory = RunDirectory(Path(processes.told(lambda: str(found(run)))))
+        if processes.told(directory.finished):  # its test set was read once, and is not read again
+            if processes.first:
+                output.note(f"{directory.path} is finished; nothing is left to do")
+                tell(directory.path, as_json=as_json)
+            return
+        job, directory = reopen(directory.path, session.host(), processes)
+        if processes.first:
+            _run(session, job, lambda: directory, as_json=as_json, require_exact=require_exact)
+        else:
+            job.run(directory, require_exact=require_exact)
 
 
 def _run(
     session: Session, job: "Job", open_directory: "Callable[[], RunDirectory]", *, as_json: bool, require_exact: bool = False
 ) -> None:
     from lnas.cli.progress import watching
+    from lnas.report.pace import paces
     from lnas.report.page import write
+    from lnas.report.read import read
     from lnas.report.table import rich_table
 
     with watching(job) as observer:
@@ -102,7 +118,7 @@ def _run(
     if as_json:
         output.document(summary)
     else:
-        output.result(rich_table(summary))
+        output.result(rich_table(summary, paces(read(directory.path))))
     say = output.note if as_json else output.text
     say(f"Report: {write(directory.path)}")
     say(f"To see this again: lnas show {shlex.quote(str(directory.path))}")

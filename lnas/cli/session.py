@@ -18,10 +18,12 @@ class Session:
     Attributes:
         arguments: as typed, without the program's name.
         debug: whether an error shows its traceback.
+        quiet: whether another process of the run says what is to be said.
     """
 
     arguments: tuple[str, ...] = ()
     debug: bool = False
+    quiet: bool = False
     _host: "Host | None" = field(default=None, init=False)
 
     def host(self) -> "Host":
@@ -30,7 +32,7 @@ class Session:
             from lnas.host.plugins import Host
 
             self._host = Host()
-            for warning in self._host.warnings:
+            for warning in () if self.quiet else self._host.warnings:
                 output.warn(warning)
         return self._host
 

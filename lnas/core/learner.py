@@ -1,14 +1,26 @@
 """The unit of work is one step.  Whoever can drive a strategy can drive a whole pipeline, for both are learners."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lnas.core.genotype import Genotype
 from lnas.core.space import Gates, SearchSpace
 from lnas.core.types import Batch, Loss, Metrics, State
+
+Average: TypeAlias = Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
+"""`average(tensors)`: the mean of each over all processes that learn together, in the same order and of the same shapes.
+
+Every process must call it with tensors of the same shapes, and as often.  It can be differentiated, as often as one likes.
+"""
+
+
+def alone(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The mean over one process: the tensors themselves."""
+    return tuple(tensors)
 
 
 class Learner(ABC):
@@ -19,6 +31,11 @@ class Learner(ABC):
     loss: Loss
     optimizers: tuple[Optimizer, ...]
     """Optimizers whose moments a mask must reach; () where there are none."""
+    average: Average = staticmethod(alone)
+    """What every gradient, and every other number made of a batch that steers a later step, goes through before it is used.
+
+    The host replaces it where several processes learn together, each on its own share of every batch.
+    """
 
     @abstractmethod
     def step(self, train: Batch, val: Batch = None) -> Metrics:

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from lnas.core.errors import ConfigError
 from lnas.core.genotype import Genotype
-from lnas.core.learner import Learner
+from lnas.core.learner import Average, Learner, alone
 from lnas.core.rounds import Sparsity
 from lnas.core.stages import Draws, Stage, Ticket
 from lnas.core.types import Batch, Loss, Metrics, State
@@ -41,6 +41,7 @@ class Pipeline(Learner):
         self._ticket = ticket or Ticket()
         self._index = 0
         self._closed = False
+        self._average: Average = alone
         self.rounds = stages[0].begin(self._ticket)
 
     def step(self, train: Batch, val: Batch = None) -> Metrics:
@@ -57,7 +58,7 @@ class Pipeline(Learner):
             self._closed = True
         else:
             self._index += 1
-            self.rounds = self.stages[self._index].begin(self._ticket)
+            self._begin()
 
     @property
     def done(self) -> bool:
@@ -92,6 +93,15 @@ class Pipeline(Learner):
         """Those of the stage that is open."""
         return self.rounds.optimizers
 
+    @property
+    def average(self) -> Average:
+        """That of the stage that is open; what is set here goes to the learner of every stage from this one on."""
+        return self.rounds.average
+
+    @average.setter
+    def average(self, average: Average) -> None:
+        self._average = self.rounds.average = average
+
     def predict(self, x: Any) -> Any:
         """The network of the stage that is open."""
         return self.rounds.predict(x)
@@ -112,5 +122,10 @@ class Pipeline(Learner):
             sparsity={name: Sparsity(*pair) for name, pair in state["sparsity"].items()},
         )
         self._index, self._closed = state["stage"], False
-        self.rounds = self.stages[self._index].begin(self._ticket)
+        self._begin()
         self.rounds.load_state_dict(state["rounds"])
+
+    def _begin(self) -> None:
+        self.rounds = self.stages[self._index].begin(self._ticket)
+        if self._average is not alone:  # else a learner keeps one that its owner gave it
+            self.rounds.average = self._average

@@ -1,7 +1,8 @@
 """The one loop: train, prune, rewind; the caller owns it and calls `step`."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,8 @@ from torch.optim import Optimizer
 
 from lnas.core.buffers import preserved_buffers
 from lnas.core.errors import ConfigError
-from lnas.core.learner import Learner
-from lnas.core.mask import Importance, MaskTarget, prune, sparsity_of
+from lnas.core.learner import Average, Learner, alone
+from lnas.core.mask import Importance, MaskTarget, Tensors, prune, sparsity_of
 from lnas.core.schedule import PruningSchedule
 from lnas.core.types import Batch, Loss, Metrics, State
 
@@ -106,6 +107,15 @@ class Rounds(Learner):
         """The learner's."""
         return self.learner.optimizers
 
+    @property
+    def average(self) -> Average:
+        """The learner's."""
+        return self.learner.average
+
+    @average.setter
+    def average(self, average: Average) -> None:
+        self.learner.average = average
+
     def predict(self, x: Any) -> Any:
         """The learner's."""
         return self.learner.predict(x)
@@ -142,14 +152,27 @@ class Rounds(Learner):
         schedule = self.pruning.schedule
         while self.round < schedule.rounds and self.t >= self.k * (self.round + 1):
             self.round += 1
-            with preserved_buffers(self.learner.module):  # an importance may run the network
+            # an importance may run the network, and differentiate its loss
+            with preserved_buffers(self.learner.module), _averaged_gradients(self.target.tensors(), self.average):
                 prune(
                     self.target,
                     schedule.sparsity_after(self.round),
                     importance=self.pruning.importance,
-                    loss=lambda: self.learner.loss(self.learner.predict, batch),
+                    loss=lambda: self.average([self.learner.loss(self.learner.predict, batch)])[0],
                     earlier=[schedule.sparsity_after(r) for r in range(1, self.round)],
                 )
             if self.origin is not None:  # rewinding is resuming an old state under a new mask
                 self.learner.load_state_dict(self.origin)
                 self.target.apply()
+
+
+@contextmanager
+def _averaged_gradients(tensors: Tensors, average: Average) -> Iterator[None]:
+    """Gradients by these leaves are means over all processes, so that all score alike; nothing is done where there is one."""
+    leaves = [] if average is alone else [tensor for tensor in tensors.values() if tensor.requires_grad]
+    hooks = [leaf.register_hook(lambda slope: average([slope])[0]) for leaf in leaves]  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -18,6 +18,7 @@ from lnas.core.stages import Retrain
 from lnas.core.types import Loss
 from lnas.host import runtime
 from lnas.host.config import Config, Layer, Merged, merge, read_toml
+from lnas.host.distributed import ALONE, Processes
 from lnas.host.events import Observer
 from lnas.host.job import Job
 from lnas.host.options import checked, options_of
@@ -58,26 +59,27 @@ def load_dataset(host: Host, spec: Spec, *, seed: int) -> Dataset:
     return dataset
 
 
-def build(config: Config, host: Host, dataset: Dataset | None = None) -> Job:
+def build(config: Config, host: Host, dataset: Dataset | None = None, processes: Processes = ALONE) -> Job:
     """Build all of a run.
 
     Args:
         config: resolved.
         host: where names come from.
         dataset: loaded already, if it is.
+        processes: those that shall run it together.
 
     Raises:
         LnasError: for whatever cannot work.
     """
     registry, seed = host.registry, config.seed
-    device = runtime.device(config.device)
+    device = runtime.device(config.device, processes.place)
     make_space = factory(registry, "space", config.space, seed=seed)
     make_strategy = factory(registry, "strategy", config.strategy, seed=seed)
     lines = by_stage([prune_line(registry, spec, seed=seed) for spec in config.prune])
     training = checked("train", options_of(imported(TRAINING), "strategy"), config.train)
     loss: Loss = runtime.precise(imported(LOSS), config.precision, device)
     data = dataset or load_dataset(host, config.data, seed=seed)
-    stream = Stream(data, batch=config.batch, seed=seed, validation=config.validation)
+    stream = Stream(data, batch=config.batch, seed=seed, validation=config.validation, place=processes.place)
     data.to(device)
     per_epoch = {"search": stream.steps_per_epoch("pairs"), "train": stream.steps_per_epoch("all")}
     search, train = config.epochs.search.steps(per_epoch["search"]), config.epochs.train.steps(per_epoch["train"])
@@ -104,18 +106,18 @@ def build(config: Config, host: Host, dataset: Dataset | None = None) -> Job:
     observers = tuple(_observer(registry, spec, seed) for spec in config.observe)
     line = lines.get("train")
     pruned = line.spec if line and prunings["train"].schedule.rounds else None
-    return Job(config, recipe, host, device, data, stream, space, pipeline, correct, pruned, observers)
+    return Job(config, recipe, host, device, data, stream, space, pipeline, correct, pruned, observers, processes)
 
 
-def reopen(path: Path, host: Host) -> tuple[Job, RunDirectory]:
-    """The run in a directory, built again from its own configuration.
+def reopen(path: Path, host: Host, processes: Processes = ALONE) -> tuple[Job, RunDirectory]:
+    """The run in a directory, built again from its own configuration, which every process reads.
 
     Raises:
         RunError: where there is no run.
         LnasError: where it can no longer be built here.
     """
     directory = RunDirectory.open(path)
-    return build(merge(read_toml(directory.config)).config, host), directory
+    return build(merge(read_toml(directory.config)).config, host, processes=processes), directory
 
 
 def _recipe(config: Config, prunings: Mapping[str, Pruning]) -> str:

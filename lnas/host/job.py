@@ -1,6 +1,7 @@
 """A run that is built and checked: what it plans, and what it does and writes."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from lnas.core.space import SearchSpace
 from lnas.core.stages import Ticket
 from lnas.host import durable, models, runner, runtime
 from lnas.host.config import Config
+from lnas.host.distributed import ALONE, Processes
 from lnas.host.evaluate import Correct
 from lnas.host.events import Observer
 from lnas.host.plan import Plan, plan
@@ -45,6 +47,8 @@ class Job:
     """The prune line of the training stage."""
     observers: tuple[Observer, ...] = ()
     """Those that the configuration names."""
+    processes: Processes = ALONE
+    """Each of them has built the same job, but for its share of `stream`."""
 
     def plan(self) -> Plan:
         """What it is going to do."""
@@ -61,16 +65,17 @@ class Job:
         """Run to the end, from the last checkpoint in `directory` if there is one, and write all its files but the report.
 
         Args:
-            directory: of this run.
+            directory: of this run; of several processes, the first reads and writes there.
             observers: told what happens, beside those that the configuration names.
             command: the program and its arguments, for the record.
             require_exact: refuse to go on where the result may not be that of an uninterrupted run.
 
         Returns:
-            What summary.json holds.
+            What summary.json holds; in a process that is not the first, {}.
         """
-        with directory.locked():
-            if not directory.environment.exists():
+        first = self.processes.first
+        with directory.locked() if first else nullcontext():
+            if first and not directory.environment.exists():
                 durable.write_json(directory.environment, self._environment(command))
             result = runner.run(
                 self.pipeline,
@@ -81,7 +86,10 @@ class Job:
                 device=self.device,
                 observers=(*self.observers, *observers),
                 require_exact=require_exact,
+                processes=self.processes,
             )
+            if not first:
+                return {}
             models.save_recipe(
                 directory,
                 space=self.config.space,
@@ -100,7 +108,8 @@ class Job:
             for record in self.host.plugins
             if record.name != BUILT_IN and record.status == "active"
         ]
-        return runtime.environment(self.device, command=command, plugins=plugins)
+        several = {"processes": self.processes.size} if self.processes.size > 1 else {}
+        return {**runtime.environment(self.device, command=command, plugins=plugins), **several}
 
     def _summary(self, directory: RunDirectory, result: runner.Result) -> dict[str, Any]:
         network = _network(result.ticket)

@@ -1,10 +1,12 @@
 """Takes a run to its last checkpoint, and saves new ones when they are due: all state goes through here.
 
-The pipeline's progress is the position in the data, for a stream is a function of the step.
+The pipeline's progress is the position in the data, for a stream is a function of the step.  Of several processes, only
+the first touches the directory; the others are sent what it reads.
 """
 
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +14,7 @@ from lnas.core.errors import LnasError, RunError
 from lnas.core.pipeline import Pipeline
 from lnas.core.types import State
 from lnas.host import checkpoint
+from lnas.host.distributed import ALONE, Processes
 from lnas.host.memory import Memory
 from lnas.host.rundir import RunDirectory
 from lnas.host.runtime import fingerprint, random_state, restore_random_state
@@ -28,19 +31,35 @@ class Keeper:
         directory: of the run; its lock is held.
         device: where the pipeline computes.
         longest: seconds between two checkpoints, given that a step is shorter; 0 saves after every step.
+        processes: of the run.
     """
 
-    def __init__(self, pipeline: Pipeline, directory: RunDirectory, device: torch.device, *, longest: float) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        directory: RunDirectory,
+        device: torch.device,
+        *,
+        longest: float,
+        processes: Processes = ALONE,
+    ) -> None:
         self._pipeline = pipeline
         self._directory = directory
         self._device = device
         self._longest = longest
+        self._processes = processes
         self._saved = time.monotonic()
         self._took = 0.0
 
-    def check(self) -> None:
-        """Raise a `PluginError` where a part has a state that no checkpoint can hold; writes nothing."""
-        checkpoint.check(self._state(Memory(), 0))
+    def start_over(self) -> None:
+        """Forget the journal of a run without a checkpoint.
+
+        Raises:
+            PluginError: where a part has a state that no checkpoint can hold; nothing is written then.
+        """
+        if self._processes.first:
+            checkpoint.check(self._state(Memory(), 0))
+            self._directory.cut_metrics(0)
 
     def restore(self, *, require_exact: bool) -> tuple[Memory, tuple[str, ...]] | None:
         """Go to the last checkpoint: pipeline, journal and, last of all, random state.  None where there is none.
@@ -51,21 +70,34 @@ class Keeper:
         Raises:
             RunError: where the checkpoint does not fit, or `require_exact` and the machine differs.
         """
+        found = self._processes.share(lambda: self._found(require_exact))
+        if found is None:
+            return None
+        path, state, differences = Path(found["path"]), found["state"], tuple(found["differences"])
+        memory = self._loaded(path, state)
+        memory.exact = memory.exact and not differences
+        if self._processes.first:
+            self._directory.cut_metrics(state["metrics"])
+        restore_random_state(state["random"], self._processes.place)
+        return memory, differences
+
+    def _found(self, require_exact: bool) -> State | None:
+        """The path and the state of the last checkpoint, and in what this machine differs from the one that saved it."""
         path = checkpoint.latest(self._directory.checkpoints)
         if path is None:
             return None
-        made, now = checkpoint.describe(path), fingerprint(self._device)
-        differences = tuple(f"{key} ({made.get(key)}, now {now[key]})" for key in now if made.get(key) != now[key])
+        made = {"processes": 1, **checkpoint.describe(path)}
+        now = self._meta()
+        differences = [f"{key} ({made.get(key)}, now {now[key]})" for key in now if made.get(key) != now[key]]
         if differences and require_exact:
             raise RunError(f"{path} was made with another {'; '.join(differences)}; go back to it, or leave out --require-exact")
         state = checkpoint.load(path)
         if state.get("config") != self._directory.read_config():
             raise RunError(f"{self._directory.config} is not the one that {path} was made with; put it back, or start a new run")
-        memory = self._loaded(path, state)
-        memory.exact = memory.exact and not differences
-        self._directory.cut_metrics(state["metrics"])
-        restore_random_state(state["random"])
-        return memory, differences
+        return {"path": str(path), "state": state, "differences": differences}
+
+    def _meta(self) -> dict[str, Any]:
+        return {**fingerprint(self._device), "processes": self._processes.size}
 
     def due(self, *, epoch_over: bool) -> bool:
         """Whether a checkpoint is due after this step."""
@@ -73,19 +105,22 @@ class Keeper:
         return passed >= self._longest or (epoch_over and passed >= COST * self._took)
 
     def save(self, memory: Memory) -> None:
-        """Save the run as it stands between two steps.
+        """Save the run as it stands between two steps; of several processes, all call it and the first writes.
 
         Raises:
             NumericalError: where a loss since the last epoch was not finite: such a state is not kept.
             RunError: where it cannot be written.
         """
         progress = self._pipeline.progress
+        memory.means.merge(self._processes)
         memory.means.read(progress.stage)
         memory.pause(progress.stage)
+        self._processes.follow(self._pipeline.module.buffers())  # as after resuming
         began = time.monotonic()
-        state = self._state(memory, self._directory.keep_metrics())
-        step = memory.closed + progress.step
-        checkpoint.save(self._directory.checkpoints, state, step=step, meta=fingerprint(self._device))
+        if self._processes.first:
+            state = self._state(memory, self._directory.keep_metrics())
+            step = memory.closed + progress.step
+            checkpoint.save(self._directory.checkpoints, state, step=step, meta=self._meta())
         self._saved = time.monotonic()
         self._took = self._saved - began
 

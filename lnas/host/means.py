@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lnas.core.errors import NumericalError, PluginError
 from lnas.core.types import Metrics, State
+from lnas.host.distributed import Processes
 
 _NEVER = 2**62
 
@@ -35,6 +36,24 @@ class Means:
             self.sums[name] = total + value
             self.counts[name] = self.counts.get(name, 0) + 1
             self.broken[name] = broken.minimum(torch.where(value.isfinite(), _NEVER, step))
+
+    def merge(self, processes: Processes) -> None:
+        """Take the means over all processes for the sums so far, and the first step in any; nothing where there is one.
+
+        Raises:
+            PluginError: where they do not report the same metrics.
+        """
+        if processes.size == 1:
+            return
+        mine = {name: [float(total), int(self.broken[name]), self.counts[name]] for name, total in self.sums.items()}
+        rows = processes.exchange(mine)
+        if any({n: v[2] for n, v in row.items()} != {n: v[2] for n, v in rows[0].items()} for row in rows):
+            names = sorted({name for row in rows for name in row})
+            raise PluginError(f"the processes do not report the same metrics as often; each must report {', '.join(names)}")
+        for name, total in self.sums.items():
+            values = [row[name][0] for row in rows]
+            self.sums[name] = torch.full_like(total, sum(values) / len(values))
+            self.broken[name] = torch.full_like(self.broken[name], min(row[name][1] for row in rows))
 
     def read(self, stage: str) -> dict[str, float | None]:
         """The means, None for one that is not finite.  One synchronisation for each name.

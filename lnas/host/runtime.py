@@ -17,19 +17,35 @@ from torch import Tensor
 from lnas.core.errors import ConfigError, UnknownNameError
 from lnas.core.random import derived_seed
 from lnas.core.types import Batch, Predict, State
+from lnas.host.launch import Place
 
 T = TypeVar("T")
 
 PRECISIONS = ("float32", "tf32", "bf16", "float64")
 
 
-def device(name: str) -> torch.device:
+def device(name: str, place: Place | None = None) -> torch.device:
     """The device of that name: "auto" (a GPU if there is one), "cpu", "cuda" (the first) or "cuda:N".
 
+    Args:
+        name: see above.
+        place: of this process among several, each of which has the GPU of its local rank.
+
     Raises:
-        ConfigError: listing the devices there are, where it is none of them.
+        ConfigError: listing the devices there are, where it is none of them; where a process would have no GPU of its own.
     """
     there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0))]
+    if place is not None and place.size > 1:
+        if name == "cpu" or (name == "auto" and len(there) == 1):
+            return torch.device("cpu")
+        if name not in ("auto", "cuda"):
+            raise ConfigError(f"device {name!r} is one for all processes; write cuda: each takes the GPU of its LOCAL_RANK")
+        if place.local_rank + 1 >= len(there):
+            raise ConfigError(
+                f"process {place.local_rank} of this machine has no GPU of its own: there are {len(there) - 1};"
+                " start fewer (--nproc-per-node), or use --device cpu"
+            )
+        return torch.device("cuda", place.local_rank)
     if name == "auto":
         return torch.device(there[min(1, len(there) - 1)])
     wanted = "cuda:0" if name == "cuda" else name
@@ -127,12 +143,19 @@ def random_state() -> State:
     return state
 
 
-def restore_random_state(state: State) -> None:
-    """Go back to what `random_state` gave; GPUs that this machine lacks are left out."""
+def restore_random_state(state: State, place: Place | None = None) -> None:
+    """Go back to what `random_state` gave; GPUs that this machine lacks are left out.
+
+    Args:
+        state: of process 0.
+        place: of this process among several: all draw alike, so its own GPU goes on as that of process 0, the first.
+    """
     torch.set_rng_state(state["cpu"])
     if state["cuda"] and torch.cuda.is_available():
         for index, generator in enumerate(state["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(generator, index)
+        if place is not None and place.local_rank:
+            torch.cuda.set_rng_state(state["cuda"][0], place.local_rank)
     python = state["python"]
     random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
     if "numpy" in state and (numpy := sys.modules.get("numpy")):
@@ -152,7 +175,10 @@ def undisturbed() -> Iterator[None]:
 
 
 def fingerprint(device: torch.device) -> dict[str, Any]:
-    """What must be the same for a resumed run to give the same bytes: torch, device, number of threads."""
+    """What must be the same for a resumed run to give the same bytes: torch, device, number of threads.
+
+    So must the number of processes, of which a checkpoint says more than one (`Keeper`).
+    """
     return {
         "torch": torch.__version__,
         "device": str(device),

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from lnas.core.data import Dataset, Split
-from lnas.core.errors import ConfigError, DataError
+from lnas.core.errors import ConfigError, DataError, PluginError
 from lnas.core.random import stream
 from lnas.core.stages import Draws
 from lnas.core.types import Batch
+from lnas.host.launch import ONE, Place
 
 
 class Stream:
@@ -27,19 +28,23 @@ class Stream:
         batch: examples a batch.
         seed: the root seed.
         validation: the share held out, between 0 and 1.
+        place: of this process.  A step's batch is that of all processes together, `batch` for each; it is made whole in
+            each of them, so that its augmentation is that of one process with as large a batch, and each keeps its rows.
 
     Raises:
         ConfigError: `batch` below 1; a `validation` that is no share, or leaves a class less than one example a half.
         DataError: no training examples, or a class with fewer than three.
     """
 
-    def __init__(self, dataset: Dataset, *, batch: int, seed: int, validation: float = 0.1) -> None:
+    def __init__(self, dataset: Dataset, *, batch: int, seed: int, validation: float = 0.1, place: Place = ONE) -> None:
         if batch < 1:
             raise ConfigError(f"batch is {batch}; it must be at least 1")
         if not 0 < validation < 1:
             raise ConfigError(f"validation is {validation}; the share of training examples held out must lie between 0 and 1")
         self._dataset = dataset
+        self._place = place
         self._batch = batch
+        self._whole = batch * place.size
         self._seed = seed
         self._validation, rest = _held_out(dataset, validation, stream(seed, "split"))
         self._parts = {"all": torch.cat(rest).sort().values, **_halves(rest, stream(seed, "halves"))}
@@ -57,46 +62,61 @@ class Stream:
         }
 
     def steps_per_epoch(self, draws: Draws) -> int:
-        """Full batches an epoch: what is left over at its end is dropped.
+        """Full batches of all processes an epoch: what is left over at its end is dropped.
 
         Raises:
             ConfigError: a batch is larger than what it is drawn from.
         """
         fewest = min(len(self._parts[part]) for part in _parts(draws))
-        if self._batch > fewest:
+        if self._whole > fewest:
             source = "each half of the training examples" if draws == "pairs" else "the training examples"
+            given = f"{self._batch} in each of {self._place.size} processes" if self._place.size > 1 else f"{self._batch}"
+            most = fewest // self._place.size
             raise ConfigError(
-                f"batch is {self._batch}, but {source} left by validation number {fewest}; use --batch {fewest} or less"
+                f"batch is {given}, but {source} left by validation number {fewest}; "
+                + (f"use --batch {most} or less" if most else "start fewer processes")
             )
-        return fewest // self._batch
+        return fewest // self._whole
 
     def draw(self, draws: Draws, step: int) -> tuple[Batch, Batch | None]:
         """The batches of step number `step`, 0 and up, of a stage: (theta, alpha) for "pairs", (batch, None) for "all".
 
         Each part is put into a new order every epoch; no example comes twice within one.
+
+        Raises:
+            PluginError: where there are several processes and a batch of the data set cannot be cut.
         """
         epoch, position = divmod(step, self.steps_per_epoch(draws))
         batches = [
-            self._dataset.batch(
-                "train",
-                self._order(part, epoch)[position * self._batch : (position + 1) * self._batch],
-                stream(self._seed, f"augment/{draws}/{part}/{step}"),
+            self._own(
+                self._dataset.batch(
+                    "train",
+                    self._order(part, epoch)[position * self._whole : (position + 1) * self._whole],
+                    stream(self._seed, f"augment/{draws}/{part}/{step}"),
+                )
             )
             for part in _parts(draws)
         ]
         return batches[0], batches[1] if draws == "pairs" else None
 
     def validation_batches(self) -> Iterator[Batch]:
-        """The held-out examples as they are; the last batch may be short."""
+        """The held-out examples as they are, or this process' share of them; the last batch may be short."""
         return self._all("train", self._validation)
 
     def test_batches(self) -> Iterator[Batch]:
-        """The test examples as they are; the last batch may be short.  For one final reading."""
+        """The test examples as they are, or this process' share; the last batch may be short.  For one final reading."""
         return self._all("test", torch.arange(self._dataset.size("test")))
 
     def _all(self, split: Split, indices: Tensor) -> Iterator[Batch]:
-        for start in range(0, len(indices), self._batch):
+        for start in range(self._place.rank * self._batch, len(indices), self._whole):
             yield self._dataset.batch(split, indices[start : start + self._batch], None)
+
+    def _own(self, batch: Batch) -> Batch:
+        """This process' rows of the batch of all."""
+        if self._place.size == 1:
+            return batch
+        first = self._place.rank * self._batch
+        return _rows(batch, slice(first, first + self._batch), self._whole)
 
     def _order(self, part: str, epoch: int) -> Tensor:
         """The examples of a part in the order of an epoch; the last one asked for is kept."""
@@ -111,6 +131,23 @@ class Stream:
 def _parts(draws: Draws) -> tuple[str, ...]:
     """What each batch of a step is drawn from."""
     return ("theta", "alpha") if draws == "pairs" else ("all",)
+
+
+def _rows(batch: Batch, rows: slice, number: int) -> Batch:
+    """Some of the `number` examples of a batch that is made of tensors with a row for each, in dicts, lists and tuples."""
+    if isinstance(batch, Tensor) and batch.dim() and len(batch) == number:
+        return batch[rows]
+    if isinstance(batch, Mapping):
+        return {key: _rows(value, rows, number) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_rows(value, rows, number) for value in batch))
+    if isinstance(batch, list | tuple):
+        return type(batch)(_rows(value, rows, number) for value in batch)
+    given = f"tensor of shape {tuple(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
+    raise PluginError(
+        f"a batch of this data set cannot be shared out among processes: it holds a {given};"
+        f" tensors with one row for each of its {number} examples can"
+    )
 
 
 def _held_out(dataset: Dataset, share: float, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:

@@ -1,0 +1,199 @@
+"""The loop itself: draw, step, prune, measure, write down, save, until the pipeline is done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lnas.core.errors import NumericalError
+from lnas.core.pipeline import Pipeline, Progress
+from lnas.core.stages import Ticket
+from lnas.core.types import Metrics
+from lnas.host import checkpoint
+from lnas.host.agreement import Agreement
+from lnas.host.consistency import settle
+from lnas.host.distributed import Processes
+from lnas.host.evaluate import Correct, accuracy
+from lnas.host.final import final_tensors
+from lnas.host.keeper import Keeper
+from lnas.host.means import Means
+from lnas.host.memory import Memory
+from lnas.host.record import Record
+from lnas.host.rundir import RunDirectory
+from lnas.host.runtime import seed_globally
+from lnas.host.signals import StopRequest
+from lnas.host.stream import Stream
+
+TELLINGS = 1000
+"""`StepDone` is sent about so often in a run."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run leaves beside its files.
+
+    Attributes:
+        ticket: what the pipeline found.
+        validation: accuracy of the final network on the validation split.
+        test: accuracy on the test set, which was read once, now.
+        best: the highest validation accuracy at the end of an epoch of the last stage.
+        baseline: {"validation", "what"} of the network one step before it was first pruned, or None.
+        seconds: spent in each stage, over all the times that the run was resumed.
+        digest: of the tensors in model.safetensors; without a network, of the supernet and alpha.
+        exact: whether the run was never resumed on another torch, device or number of threads or processes.
+    """
+
+    ticket: Ticket
+    validation: float
+    test: float
+    best: float
+    baseline: Mapping[str, Any] | None
+    seconds: Mapping[str, float]
+    digest: str
+    exact: bool
+
+
+@dataclass
+class Loop:
+    """Of one run, in one of its processes: all do the same steps, and those with a record write down what happens."""
+
+    pipeline: Pipeline
+    stream: Stream
+    directory: RunDirectory
+    correct: Correct
+    keeper: Keeper
+    agreement: Agreement
+    records: tuple[Record, ...]
+    """One in the first process, none in the others."""
+    processes: Processes
+    memory: Memory = field(default_factory=Memory)
+
+    def start(self, seed: int, require_exact: bool) -> None:
+        """Go to the last checkpoint, or to the beginning.  Nothing is written before it is clear that the run can go on."""
+        restored = self.keeper.restore(require_exact=require_exact)
+        settle(self.pipeline, self.processes)
+        if restored is None:
+            self.keeper.start_over()
+            seed_globally(seed)
+            self._begin_stage()
+        else:
+            self.memory, differences = restored
+            for record in self.records:
+                record.resumed(self.pipeline, self._epochs(self.pipeline.progress.steps), differences)
+
+    def complete(self) -> None:
+        """All steps that are left."""
+        total = sum(stage.steps for stage in self.pipeline.stages)
+        stride = max(1, total // TELLINGS)
+        while self._open_next():
+            self._measure_baseline()
+            before = self.pipeline.progress
+            metrics = self._step(before)
+            after = self.pipeline.progress
+            self.memory.means.add(metrics, after.step)
+            if after.round > before.round:
+                self._end_round()
+            stage_over = self.pipeline.rounds.done
+            epoch_over = stage_over or after.step % self.stream.steps_per_epoch(after.draws) == 0
+            if epoch_over:
+                self._end_epoch()
+            if stage_over or after.step % stride == 0:
+                for record in self.records:
+                    record.stepped(after, self.memory.closed + after.step, total)
+            decision = self.agreement.after_step(epoch_over=epoch_over)
+            if self.pipeline.done or decision.stop or decision.save:
+                self.keeper.save(self.memory)
+            if decision.stop:
+                self.processes.exchange(None)  # wait: a launcher ends all that are left when the first one leaves
+                StopRequest(decision.stop).raise_if_made(after, self.directory.path)
+
+    def result(self) -> Result:
+        """Read the test set and write the weights."""
+        memory = self.memory
+        if memory.validation is None or memory.best is None:  # with more processes than before, a stage has fewer steps
+            memory.validation = memory.best = self._validate()
+        test = accuracy(self.pipeline, self.stream.test_batches(), self.correct, self.processes)
+        ticket = self.pipeline.ticket  # after the test: a target may make the network smaller in place
+        tensors = final_tensors(self.pipeline, ticket)
+        self._write_genotype(ticket)
+        for record in self.records:
+            record.finished(
+                self.pipeline.progress,
+                tensors if ticket.network is not None else None,
+                validation_accuracy=memory.validation,
+                test_accuracy=test,
+            )
+        return Result(
+            ticket=ticket,
+            validation=memory.validation,
+            test=test,
+            best=memory.best,
+            baseline=memory.baseline,
+            seconds=dict(memory.seconds),
+            digest=checkpoint.digest(tensors),
+            exact=memory.exact,
+        )
+
+    def _open_next(self) -> bool:
+        """Close a finished stage and open the next, before a batch is drawn for it.  False where all are finished."""
+        if self.pipeline.rounds.done and not self.pipeline.done:
+            progress = self.pipeline.progress
+            self.memory.close(progress.stage, progress.step)
+            self.pipeline.advance()
+            settle(self.pipeline, self.processes)
+            self._write_genotype(self.pipeline.ticket)
+            self._begin_stage()
+        return not self.pipeline.done
+
+    def _step(self, before: Progress) -> Metrics:
+        try:
+            return self.pipeline.step(*self.stream.draw(before.draws, before.step))
+        except NumericalError as error:
+            self.memory.means.read(before.stage)  # a loss that was not finite came first, and says more
+            raise NumericalError(f"{error} ({before.stage} step {before.step + 1})") from error
+
+    def _begin_stage(self) -> None:
+        for record in self.records:
+            record.began(self.pipeline, self._epochs(self.pipeline.progress.steps))
+
+    def _measure_baseline(self) -> None:
+        """Pruning happens at the end of a step, so the network is measured just before the step that prunes it first."""
+        rounds = self.pipeline.rounds
+        first = rounds.pruning.schedule.rounds > 0 and rounds.round == 0 and rounds.t == rounds.k - 1
+        if first and self.pipeline.progress.stage == "train" and self.memory.baseline is None:
+            what = f"the same network before pruning, after {rounds.t} steps"
+            self.memory.baseline = {"validation": self._validate(), "what": what}
+
+    def _end_round(self) -> None:
+        settle(self.pipeline, self.processes)
+        for record in self.records:
+            record.pruned(self.pipeline)
+
+    def _end_epoch(self) -> None:
+        progress, memory = self.pipeline.progress, self.memory
+        memory.means.merge(self.processes)
+        metrics = memory.means.read(progress.stage)
+        memory.means = Means()
+        memory.validation = self._validate()
+        memory.best = max(memory.validation, memory.best or 0.0)
+        for record in self.records:
+            record.ended_epoch(
+                self.pipeline,
+                epoch=self._epochs(progress.step),
+                epochs=self._epochs(progress.steps),
+                metrics=metrics,
+                validation_accuracy=memory.validation,
+                seconds=memory.spent(progress.stage),
+            )
+
+    def _validate(self) -> float:
+        settle(self.pipeline, self.processes)
+        return accuracy(self.pipeline, self.stream.validation_batches(), self.correct, self.processes)
+
+    def _epochs(self, steps: int) -> int:
+        """That many steps of the open stage, in epochs that are whole or begun."""
+        return -(-steps // self.stream.steps_per_epoch(self.pipeline.progress.draws))
+
+    def _write_genotype(self, ticket: Ticket) -> None:
+        if ticket.genotype is not None:
+            for record in self.records:
+                record.chose(ticket.genotype)

@@ -1,0 +1,90 @@
+"""What the loop of a run writes down and tells its observers."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from lnas.core.genotype import Genotype
+from lnas.core.pipeline import Pipeline, Progress
+from lnas.host import checkpoint, durable, journal
+from lnas.host.events import Audience, EpochDone, Finished, Observer, Pruned, Resumed, StageStarted, StepDone
+from lnas.host.rundir import RunDirectory, RunState
+
+
+class Record:
+    """Written in the directory of a run, whose lock is held, and told to its observers.
+
+    Args:
+        directory: of the run.
+        observers: those who watch.
+    """
+
+    def __init__(self, directory: RunDirectory, observers: Sequence[Observer]) -> None:
+        self._directory = directory
+        self._audience = Audience(observers)
+
+    def began(self, pipeline: Pipeline, epochs: int) -> None:
+        """A stage of so many epochs begins."""
+        self._directory.append(journal.start_row(pipeline, epochs=epochs))
+        self._directory.write_status("running", pipeline.progress)
+        self._audience.tell(StageStarted(pipeline.progress, epochs))
+
+    def resumed(self, pipeline: Pipeline, epochs: int, differences: Sequence[str]) -> None:
+        """A stage goes on; no line of the journal, which is that of a run that was never interrupted."""
+        self._directory.write_status("running", pipeline.progress)
+        self._audience.tell(Resumed(pipeline.progress, tuple(differences)))
+        self._audience.tell(StageStarted(pipeline.progress, epochs))
+
+    def stepped(self, progress: Progress, done: int, total: int) -> None:
+        """Some steps are done; `done` and `total` count those of all stages."""
+        self._audience.tell(StepDone(progress, done, total))
+
+    def pruned(self, pipeline: Pipeline) -> None:
+        """A prune round was just done."""
+        row = journal.prune_row(pipeline)
+        self._directory.append(row)
+        told = {key: row[key] for key in ("target", "asked", "attained", "layers", "rewind")}
+        self._audience.tell(Pruned(pipeline.progress, **told))
+
+    def ended_epoch(
+        self,
+        pipeline: Pipeline,
+        *,
+        epoch: int,
+        epochs: int,
+        metrics: Mapping[str, float | None],
+        validation_accuracy: float,
+        seconds: float,
+    ) -> None:
+        """An epoch is over; `seconds` count from the start of the stage."""
+        row = journal.epoch_row(pipeline, epoch=epoch, metrics=metrics, validation_accuracy=validation_accuracy, seconds=seconds)
+        self._directory.append(row)
+        self._directory.write_status("running", pipeline.progress)
+        event = EpochDone(
+            progress=pipeline.progress,
+            epoch=epoch,
+            epochs=epochs,
+            metrics=metrics,
+            validation_accuracy=validation_accuracy,
+            sparsity=row["sparsity"],
+            live_paths=row.get("live_paths"),
+            seconds=row["seconds"],
+        )
+        self._audience.tell(event)
+
+    def chose(self, genotype: Genotype) -> None:
+        """The search has found its architecture."""
+        durable.write_json(self._directory.genotype, genotype.to_json())
+
+    def finished(
+        self, progress: Progress, tensors: Mapping[str, Tensor] | None, *, validation_accuracy: float, test_accuracy: float
+    ) -> None:
+        """The run is over; `tensors` are those of its network, None where it has none."""
+        if tensors is not None:
+            checkpoint.save_tensors(self._directory.weights, tensors)
+        self._directory.write_status("finished", progress)
+        self._audience.tell(Finished(self._directory.path, validation_accuracy, test_accuracy))
+
+    def stopped(self, state: RunState, progress: Progress) -> None:
+        """The run ended before it was over."""
+        self._directory.write_status(state, progress)
