@@ -56,8 +56,6 @@ class CellSpace(SearchSpace):
         activation_checkpointing: Annotated[bool, "keep each cell's inputs only, and compute it twice: less memory"] = False,
     ) -> None:
         super().__init__()
-        if mixed not in ("fast", "reference"):
-            raise ConfigError(f"mixed must be fast or reference, not {mixed!r}")
         check_pictures(task)
         check_sizes(
             channels=channels, layers=layers, nodes=nodes, network_channels=network_channels, network_layers=network_layers

@@ -11,13 +11,15 @@ from torch.utils.checkpoint import checkpoint
 
 from lnas.builtin.fast.concatenation import concatenated
 from lnas.builtin.fast.node import Member, Source, prepared, weighted_sum
-from lnas.builtin.fast.norms import watched
+from lnas.builtin.fast.recognised import watched
 from lnas.builtin.mixed import MixedOperation
 from lnas.builtin.network import INPUTS
 from lnas.builtin.operations import NONE, operation
 from lnas.core.buffers import preserved_buffers
+from lnas.core.errors import ConfigError
 
 Mixed = Literal["fast", "reference"]
+MIXED = ("fast", "reference")
 
 
 class MixedCell(nn.Module):
@@ -33,7 +35,10 @@ class MixedCell(nn.Module):
             norms (`builtin/fast`); it equals "reference", the sum of `MixedOperation`s, but for rounding.  In evaluation
             mode both are the reference.
         activation_checkpointing: keep only the inputs and the output of the cell for the backward pass, and compute the rest
-            again (Chen et al. 2016).
+            again (Chen et al. 2016).  Between the two passes no module may be deleted or change its mode.
+
+    Raises:
+        ConfigError: where `mixed` is neither.
     """
 
     def __init__(
@@ -48,6 +53,8 @@ class MixedCell(nn.Module):
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        if mixed not in MIXED:
+            raise ConfigError(f"mixed must be {' or '.join(MIXED)}, not {mixed!r}")
         self.inputs = nn.ModuleList(inputs)
         self.sources = tuple(edges)
         self.reduces = reduces
@@ -95,7 +102,7 @@ class MixedCell(nn.Module):
         paths: Sequence[Sequence[bool]],
         positive: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> Tensor:
-        if self.mixed == "fast" and self.training and not watched(*self.edges):
+        if self.mixed == "fast" and self.training and len(before) and not watched(*self.edges):
             inputs = Source(before, positive[0]), Source(last, positive[1])
             return concatenated(self._fast(inputs, gates, paths))
         return torch.cat(self._reference((before, last), gates, paths), 1)
@@ -136,17 +143,25 @@ class MixedCell(nn.Module):
         return torch.zeros_like(x[:, :, ::stride, ::stride])
 
     def _once_and_again(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
-        """The contexts of both passes: the second must not move running statistics a second time."""
-        return nullcontext(), _Preserved(self)
+        """The contexts of both passes."""
+        return nullcontext(), _AsBefore(self)
 
 
-class _Preserved(ExitStack):
-    """`preserved_buffers`, to be entered as often as a second derivative needs."""
+class _AsBefore(ExitStack):
+    """The second pass of a cell: with the parameters of the first, and without a trace in its buffers.
+
+    `torch.func.functional_call` gives a module other parameters for the time of a call, and the second pass comes after it.
+    May be entered as often as a second derivative needs.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
+        self.parameters = [(part._parameters, name, p) for part in module.modules() for name, p in part._parameters.items()]
 
     def __enter__(self) -> Self:
         self.enter_context(preserved_buffers(self.module))
+        for parameters, name, parameter in self.parameters:
+            self.callback(parameters.__setitem__, name, parameters[name])
+            parameters[name] = parameter
         return super().__enter__()

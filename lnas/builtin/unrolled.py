@@ -25,6 +25,8 @@ def gradients(
     loss: Tensor, tensors: Sequence[Tensor], *, create_graph: bool = False, average: Average = alone
 ) -> tuple[Tensor, ...]:
     """`autograd.grad` with zeros for what the loss does not depend on; means over all processes."""
+    if not loss.requires_grad:
+        return average([torch.zeros_like(tensor) for tensor in tensors])
     return average(torch.autograd.grad(loss, tensors, create_graph=create_graph, allow_unused=True, materialize_grads=True))
 
 

@@ -14,7 +14,7 @@ from lnas.cli import output
 from lnas.cli.session import Session
 
 if TYPE_CHECKING:
-    from lnas.host.distributed import Processes
+    from lnas.host.processes import Processes
 
 
 @contextmanager

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from signal import Signals
 
-from lnas.host.distributed import Processes
 from lnas.host.keeper import Keeper
+from lnas.host.processes import Processes
 from lnas.host.signals import StopRequest
 
 PAUSE = 0.25

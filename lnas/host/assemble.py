@@ -18,13 +18,13 @@ from lnas.core.stages import Retrain
 from lnas.core.types import Loss
 from lnas.host import runtime
 from lnas.host.config import Config, Layer, Merged, merge, read_toml
-from lnas.host.distributed import ALONE, Processes
 from lnas.host.events import Observer
 from lnas.host.job import Job
 from lnas.host.options import checked, options_of
 from lnas.host.parts import CORRECT, LOSS, TRAINING, factory, imported
 from lnas.host.pipelines import by_stage, make_pipeline
 from lnas.host.plugins import Host
+from lnas.host.processes import ALONE, Processes
 from lnas.host.prune_lines import RECIPES
 from lnas.host.prunings import prune_line
 from lnas.host.registry import Registry

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lnas.core.errors import PluginError
 from lnas.core.pipeline import Pipeline
-from lnas.host.distributed import Processes
+from lnas.host.processes import Processes
 
 
 def settle(pipeline: Pipeline, processes: Processes) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from lnas.core.errors import DataError
 from lnas.core.learner import Learner
 from lnas.core.types import Batch, Predict
-from lnas.host.distributed import ALONE, Processes
+from lnas.host.processes import ALONE, Processes
 from lnas.host.runtime import undisturbed
 
 Correct: TypeAlias = Callable[[Predict, Batch], tuple[Tensor, int]]

@@ -15,11 +15,11 @@ from lnas.core.space import SearchSpace
 from lnas.core.stages import Ticket
 from lnas.host import durable, models, runner, runtime
 from lnas.host.config import Config
-from lnas.host.distributed import ALONE, Processes
 from lnas.host.evaluate import Correct
 from lnas.host.events import Observer
 from lnas.host.plan import Plan, plan
 from lnas.host.plugins import Host
+from lnas.host.processes import ALONE, Processes
 from lnas.host.registry import BUILT_IN
 from lnas.host.rundir import RunDirectory
 from lnas.host.spec import Spec

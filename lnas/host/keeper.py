@@ -14,8 +14,8 @@ from lnas.core.errors import LnasError, RunError
 from lnas.core.pipeline import Pipeline
 from lnas.core.types import State
 from lnas.host import checkpoint
-from lnas.host.distributed import ALONE, Processes
 from lnas.host.memory import Memory
+from lnas.host.processes import ALONE, Processes
 from lnas.host.rundir import RunDirectory
 from lnas.host.runtime import fingerprint, random_state, restore_random_state
 

@@ -11,12 +11,12 @@ from lnas.core.types import Metrics
 from lnas.host import checkpoint
 from lnas.host.agreement import Agreement
 from lnas.host.consistency import settle
-from lnas.host.distributed import Processes
 from lnas.host.evaluate import Correct, accuracy
 from lnas.host.final import final_tensors
 from lnas.host.keeper import Keeper
 from lnas.host.means import Means
 from lnas.host.memory import Memory
+from lnas.host.processes import Processes
 from lnas.host.record import Record
 from lnas.host.rundir import RunDirectory
 from lnas.host.runtime import seed_globally

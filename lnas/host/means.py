@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lnas.core.errors import NumericalError, PluginError
 from lnas.core.types import Metrics, State
-from lnas.host.distributed import Processes
+from lnas.host.processes import Processes
 
 _NEVER = 2**62
 

@@ -11,11 +11,12 @@ import torch
 from lnas.core.errors import RunError
 from lnas.core.pipeline import Pipeline
 from lnas.host.agreement import PAUSE, Agreement
-from lnas.host.distributed import ALONE, PeerError, Processes
+from lnas.host.distributed import PeerError
 from lnas.host.evaluate import Correct
 from lnas.host.events import Observer
 from lnas.host.keeper import Keeper
 from lnas.host.loop import Loop, Result
+from lnas.host.processes import ALONE, Processes
 from lnas.host.record import Record
 from lnas.host.rundir import RunDirectory
 from lnas.host.signals import Interrupted, listening

@@ -191,3 +191,56 @@ def test_sizes_out_of_range_are_refused(options: dict[str, Any], says: str) -> N
 def test_inputs_that_are_no_pictures_are_refused() -> None:
     with pytest.raises(ConfigError, match="cells need pictures"):
         CellNetwork(genotype(), Task((10,), 2))
+
+
+# The fast form --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("drop_path", [0.0, 0.3])
+@pytest.mark.parametrize("auxiliary", [False, True])
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 19, 16)])
+@pytest.mark.parametrize("hooked", [False, True])
+def test_the_fast_form_equals_the_readable_one(
+    drop_path: float, shape: tuple[int, int, int], *, auxiliary: bool, hooked: bool
+) -> None:
+    genes = (
+        Gene("sep_conv_3x3", 0, 2, 0.7),
+        Gene("sep_conv_5x5", 1, 2),
+        Gene("max_pool_3x3", 0, 3),
+        Gene("avg_pool_3x3", 0, 3, 0.2),
+        Gene("dil_conv_3x3", 2, 3),
+        Gene("skip_connect", 1, 4),
+        Gene("conv_7x1_1x7", 0, 4),
+        Gene("dil_conv_5x5", 3, 4, 1.5),
+    )
+    results = []
+    for fast in (True, False):
+        torch.manual_seed(0)
+        made = CellNetwork(
+            genotype(*genes, output=(2, 3, 4)),
+            Task(shape, 5),
+            channels=4,
+            layers=5,
+            auxiliary=auxiliary,
+            drop_path=drop_path,
+            fast=fast,
+        ).double()
+        if hooked:
+            made.cells[1].operations[0][1].register_forward_hook(lambda *_: None)
+        torch.manual_seed(1)
+        x = torch.randn(3, *shape, dtype=torch.float64)
+        answer = made(x)
+        outputs = answer if auxiliary else (answer,)
+        loss = sum(
+            (output * torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view_as(output)).sum() for output in outputs
+        )
+        slopes = torch.autograd.grad(loss, list(made.parameters()))
+        results.append((outputs, slopes, list(made.buffers())))
+    (outputs, slopes, buffers), (expected, wanted, theirs) = results
+    largest = max(slope.abs().max() for slope in wanted)
+    for got, value in zip(outputs, expected, strict=True):
+        assert torch.allclose(got, value, rtol=1e-12, atol=1e-12)
+    for got, slope in zip(slopes, wanted, strict=True):
+        assert (got - slope).abs().max() <= 1e-11 * torch.maximum(slope.abs().max(), 1e-2 * largest)
+    for got, buffer in zip(buffers, theirs, strict=True):
+        assert torch.allclose(got, buffer, rtol=1e-12, atol=1e-14)

@@ -42,10 +42,11 @@ from lnas.core.stages import Draws, Retrain, Search, Ticket
 from lnas.core.types import Batch, Predict, Task
 from lnas.host import checkpoint, runtime, watch
 from lnas.host.agreement import Agreement
-from lnas.host.distributed import ALONE, PeerError, Processes, SpokenFor, joined
+from lnas.host.distributed import PeerError, SpokenFor, joined
 from lnas.host.events import Event, Observer, Resumed
 from lnas.host.launch import ONE, Place, place
 from lnas.host.packing import pack, plain
+from lnas.host.processes import ALONE, Processes
 from lnas.host.rundir import RunDirectory
 from lnas.host.runner import Result, run
 from lnas.host.signals import StopRequest

@@ -92,15 +92,15 @@ def mix(
     Raises:
         ValueError: where there is one value per channel, which has no variance.
     """
-    terms = tuple(_Term(c.x_sum, c.stride, c.dilation, c.eps) for c in convolutions)
+    terms = tuple(_Term(c.stride, c.dilation, c.eps) for c in convolutions)
+    sums = tuple(c.x_sum for c in convolutions)
     tensors = [tensor for c in convolutions for tensor in (c.x, c.depthwise, c.pointwise)]
     values, gates = [value for value, _ in plain], [gate for _, gate in plain]
-    value, mean, variance = _Mix.apply(terms, relu, scale, shift, *tensors, *values, *gates)
+    value, mean, variance = _Mix.apply(terms, sums, relu, scale, shift, *tensors, *values, *gates)
     return Mixture(value, mean, variance, value.shape[0] * value.shape[2] * value.shape[3])
 
 
 class _Term(NamedTuple):
-    x_sum: Tensor
     stride: int
     dilation: int
     eps: float
@@ -109,18 +109,26 @@ class _Term(NamedTuple):
 class _Mix(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, terms: Sequence[_Term], relu: bool, scale: Tensor, shift: Tensor | None, *tensors: Tensor
+        ctx: Any,
+        terms: Sequence[_Term],
+        sums: Sequence[Tensor],
+        relu: bool,
+        scale: Tensor,
+        shift: Tensor | None,
+        *tensors: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         device = scale.device.type
-        work = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tensors[0].dtype
+        work = tensors[0].dtype
+        if torch.is_autocast_enabled(device) and work != torch.float64:
+            work = torch.get_autocast_dtype(device)
         exact = _exact(work)
-        triples, values, gates = _sorted(tensors, len(terms))
+        triples, values, gates = _parted(tensors, len(terms))
         with torch.autocast(device, enabled=False):
             means, variances, kept = [], [], []
             total = shape = None
-            for term, (x, depthwise, pointwise), c in zip(terms, triples, scale.to(exact), strict=True):
-                mean = _convolved(term.x_sum, depthwise.to(exact), None, term).mean((0, 2, 3)) / len(x)
-                centred = _convolved(x.to(work), depthwise.to(work), -mean.to(work), term)
+            for term, x_sum, (x, depthwise, pointwise), c in zip(terms, sums, triples, scale.to(exact), strict=True):
+                mean = _convolved(x_sum.to(exact), depthwise.to(exact), None, term).mean((0, 2, 3)) / len(x)
+                centred = _centred(x.to(work), depthwise.to(work), mean, term)
                 weight, d = pointwise.flatten(1).to(exact), rows(centred)
                 shape = (len(x), len(weight), *centred.shape[2:])
                 if len(d) == 1:
@@ -152,10 +160,11 @@ class _Mix(torch.autograd.Function):
         scale, shift, out, *saved = ctx.saved_tensors
         kept, tensors = saved[: 3 * len(ctx.terms)], saved[3 * len(ctx.terms) :]
         if torch.is_grad_enabled():
-            return None, None, *_differentiable(ctx, gradient, scale, shift, tensors)
+            return None, None, None, *_differentiable(ctx, gradient, scale, shift, tensors)
         work, exact = ctx.work, _exact(ctx.work)
-        triples, values, gates = _sorted(tensors, len(ctx.terms))
-        needs_scale, needs_shift, *needs = ctx.needs_input_grad[2:]
+        triples, values, gates = _parted(tensors, len(ctx.terms))
+        needs_scale, needs_shift, *needs = ctx.needs_input_grad[3:]
+        needed, needed_values, needed_gates = _parted(needs, len(ctx.terms))
         if ctx.relu:
             gradient = torch.ops.aten.threshold_backward(gradient, out, 0)
         g = rows(gradient.to(work))
@@ -165,9 +174,9 @@ class _Mix(torch.autograd.Function):
         slopes: list[Tensor | None] = []
         for k, (term, (x, depthwise, pointwise), c) in enumerate(zip(ctx.terms, triples, scale.to(exact), strict=True)):
             mean, product, inverse = kept[3 * k : 3 * k + 3]
-            needs_x, needs_depthwise, needs_pointwise = needs[3 * k : 3 * k + 3]
+            needs_x, needs_depthwise, needs_pointwise = needed[k]
             x, depthwise, weight = x.to(work), depthwise.to(work), pointwise.flatten(1).to(exact)
-            d = rows(_convolved(x, depthwise, -mean.to(work), term))
+            d = rows(_centred(x, depthwise, mean, term))
             p = crossed(precise_g, d.to(exact))
             h = inverse * (p * weight).sum(1)
             by_scale.append(h)
@@ -186,11 +195,12 @@ class _Mix(torch.autograd.Function):
                 by_depthwise = weight_gradient(by_d, x, depthwise.shape[-1], term.stride, term.dilation)
                 by_depthwise = by_depthwise.to(triples[k][1].dtype)
             slopes += [by_x, by_depthwise, by_pointwise]
-        for value, gate, needed in zip(values, gates, needs[len(slopes) :], strict=False):
-            slopes.append((gradient * gate).to(value.dtype) if needed else None)
-        for value, gate, needed in zip(values, gates, needs[len(slopes) :], strict=True):
-            slopes.append(torch.dot(precise_g.flatten(), rows(value.to(exact)).flatten()).to(gate.dtype) if needed else None)
+        for value, gate, wanted in zip(values, gates, needed_values, strict=True):
+            slopes.append((gradient * gate).to(value.dtype) if wanted else None)
+        for value, gate, wanted in zip(values, gates, needed_gates, strict=True):
+            slopes.append((precise_g * rows(value)).sum().to(gate.dtype) if wanted else None)
         return (
+            None,
             None,
             None,
             torch.stack(by_scale).to(scale.dtype) if needs_scale else None,
@@ -205,20 +215,20 @@ def _differentiable(
     """The gradients as functions of the inputs, by the unfused formula: what was kept for the fast ones is a constant."""
     flat: list[Any] = [None if tensor is None else tensor.view_as(tensor) for tensor in (scale, shift, *tensors)]  # by themselves
     scale, shift, *tensors = flat
-    triples, values, gates = _sorted(tensors, len(ctx.terms))
+    triples, values, gates = _parted(tensors, len(ctx.terms))
     total: Any = 0 if shift is None else shift[:, None, None]
     for term, (x, depthwise, pointwise), c in zip(ctx.terms, triples, scale, strict=True):
         y = functional.conv2d(_convolved(x.to(depthwise.dtype), depthwise, None, term), pointwise)
         total = total + c[:, None, None] * functional.batch_norm(y, None, None, training=True, eps=term.eps)
     total = sum((gate * value for value, gate in zip(values, gates, strict=True)), total)
     total = total.relu() if ctx.relu else total
-    wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
+    wanted = [i for i, needed in enumerate(ctx.needs_input_grad[3:]) if needed]
     slopes = torch.autograd.grad(total, [flat[i] for i in wanted], gradient.to(total.dtype), create_graph=True)
     found = dict(zip(wanted, slopes, strict=True))
     return tuple(found.get(i) for i in range(len(flat)))
 
 
-def _sorted(tensors: Sequence[Any], terms: int) -> tuple[list[Sequence[Any]], Sequence[Any], Sequence[Any]]:
+def _parted(tensors: Sequence[Any], terms: int) -> tuple[list[Sequence[Any]], Sequence[Any], Sequence[Any]]:
     """The flat arguments as (x, depthwise, pointwise) of each term, plain values, and their gates."""
     rest = tensors[3 * terms :]
     return [tensors[3 * k : 3 * k + 3] for k in range(terms)], rest[: len(rest) // 2], rest[len(rest) // 2 :]
@@ -227,6 +237,14 @@ def _sorted(tensors: Sequence[Any], terms: int) -> tuple[list[Sequence[Any]], Se
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, term: _Term) -> Tensor:
     padding = term.dilation * (weight.shape[-1] - 1) // 2
     return functional.conv2d(x, weight, bias, term.stride, padding, term.dilation, len(weight))
+
+
+def _centred(x: Tensor, weight: Tensor, mean: Tensor, term: _Term) -> Tensor:
+    """d' of the dtype of x.  Below float32 the mean is taken of what was computed, whose rounding it must share."""
+    if x.dtype == mean.dtype:
+        return _convolved(x, weight, -mean, term)
+    d = _convolved(x, weight, None, term).to(mean.dtype)
+    return (d - d.mean((0, 2, 3), keepdim=True)).to(x.dtype)
 
 
 def _exact(dtype: torch.dtype) -> torch.dtype:

@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from lnas.builtin.fast.depthwise import depthwise
 from lnas.builtin.fast.mix import Convolution, mix
-from lnas.builtin.fast.norms import of_the_batch, track, watched
+from lnas.builtin.fast.norms import track
 from lnas.builtin.fast.pooling import average_pool
-from lnas.builtin.fast.reduce import halves, reduced, reduces
+from lnas.builtin.fast.recognised import Pooling, Stage, factorized_reduce, pooling, relu_conv_norm, stages
+from lnas.builtin.fast.reduce import halves, reduced
 from lnas.builtin.fast.rows import batch_sum
-from lnas.builtin.operations import ReluConvNorm, SeparableConv
 from lnas.core.errors import ConfigError
 
 
@@ -52,12 +52,12 @@ class Source:
         """Of relu(x), what a factorized reduce reads."""
         return halves(self.positive)
 
-    def pooled(self, pool: nn.MaxPool2d | nn.AvgPool2d, norm: nn.BatchNorm2d) -> Tensor:
-        """BN(pool(x)) for a 3x3 pooling; every edge keeps running statistics of its own, of the one batch."""
-        key = (type(pool), pool.stride, norm.eps)
+    def pooled(self, pooling: Pooling) -> Tensor:
+        """BN(pool(x)); every edge keeps running statistics of its own, of the one batch."""
+        pool, norm, stride = pooling
+        key = (type(pool), stride, norm.eps)
         if key not in self._pooled:
-            fast = isinstance(pool, nn.AvgPool2d) and isinstance(pool.stride, int)
-            value = average_pool(self.x, pool.stride) if fast else pool(self.x)  # type: ignore[arg-type]
+            value = average_pool(self.x, stride) if isinstance(pool, nn.AvgPool2d) else pool(self.x)
             dtype = torch.promote_types(value.dtype, torch.float32)
             mean, variance = torch.zeros(2, value.shape[1], dtype=dtype, device=value.device)
             value = functional.batch_norm(value, mean, variance, training=True, momentum=1.0, eps=norm.eps)
@@ -69,9 +69,9 @@ class Source:
 
 def prepared(operation: nn.Module, source: Source) -> Source:
     """A state of a cell from an output of an earlier one, by a `ReluConvNorm` or a `FactorizedReduce`."""
-    if reduces(operation):
+    if factorized_reduce(operation):
         return Source(reduced(operation, source.halves))
-    if type(operation) is ReluConvNorm and not watched(operation, *operation):
+    if relu_conv_norm(operation):
         _, convolution, norm = operation
         return Source(norm(convolution(source.positive)))
     return Source(operation(source.x))
@@ -106,18 +106,18 @@ def weighted_sum(members: Sequence[Member], *, fused: bool) -> Tensor:
     separable: list[_Term] = []
     values: list[tuple[Tensor, Tensor | float]] = []
     for operation, source, gate in members:
-        stages = _stages(operation)
-        if stages and not fused:
-            values.append((_one_by_one(stages, source.positive), gate))
-        elif stages:
+        separated = stages(operation)
+        if separated and not fused:
+            values.append((_one_by_one(separated, source.positive), gate))
+        elif separated:
             x, x_sum = source.positive, source.positive_sum
-            for stage in stages[:-1]:
+            for stage in separated[:-1]:
                 x = _mixed([_Term(stage, x, x_sum, 1.0)], relu=True)
                 x_sum = batch_sum(x)
-            separable.append(_Term(stages[-1], x, x_sum, gate))
-        elif pooling := _pooling(operation):
-            values.append((source.pooled(*pooling), gate))
-        elif reduces(operation):
+            separable.append(_Term(separated[-1], x, x_sum, gate))
+        elif pools := pooling(operation):
+            values.append((source.pooled(pools), gate))
+        elif factorized_reduce(operation):
             values.append((reduced(operation, source.halves), gate))
         else:
             values.append((operation(source.x), gate))
@@ -133,16 +133,8 @@ def weighted_sum(members: Sequence[Member], *, fused: bool) -> Tensor:
     return total
 
 
-class _Stage(NamedTuple):
-    """A separable convolution behind its ReLU."""
-
-    depthwise: nn.Conv2d
-    pointwise: nn.Conv2d
-    norm: nn.BatchNorm2d
-
-
 class _Term(NamedTuple):
-    stage: _Stage
+    stage: Stage
     x: Tensor
     x_sum: Tensor
     gate: Tensor | float
@@ -166,7 +158,7 @@ def _mixed(terms: Sequence[_Term], values: Sequence[tuple[Tensor, Tensor]] = (),
     return value
 
 
-def _one_by_one(stages: Sequence[_Stage], x: Tensor) -> Tensor:
+def _one_by_one(stages: Sequence[Stage], x: Tensor) -> Tensor:
     """The stages with a ReLU between them, on x behind its ReLU."""
     for index, (first, pointwise, norm) in enumerate(stages):
         x = x.relu_() if index else x  # in place on the output of a norm, which does not need it again
@@ -181,38 +173,3 @@ def _times(value: Tensor, gate: Tensor | float) -> Tensor:
 def _check_shape(value: Tensor, shape: Sequence[int]) -> None:
     if tuple(value.shape) != tuple(shape):  # a sum would broadcast without a word
         raise ConfigError(f"one candidate gives {tuple(value.shape)}, another {tuple(shape)}; all must give one shape")
-
-
-def _stages(operation: nn.Module) -> list[_Stage]:
-    """The separable convolutions that it is made of; none where it is anything else, or is watched by hooks."""
-    if type(operation) is SeparableConv:
-        parts: list[nn.Module] = [operation]
-    elif type(operation) is nn.Sequential and not watched(operation):
-        parts = list(operation)
-    else:
-        return []
-    stages = [stage for part in parts if (stage := _stage(part))]
-    return stages if len(stages) == len(parts) else []
-
-
-def _stage(part: nn.Module) -> _Stage | None:
-    if type(part) is not SeparableConv or len(part) != 4 or watched(part, *part):
-        return None
-    relu, first, second, norm = part
-    if type(relu) is not nn.ReLU or type(first) is not nn.Conv2d or type(second) is not nn.Conv2d:
-        return None
-    if not first.in_channels == first.out_channels == first.groups or not of_the_batch(norm):
-        return None
-    return None if first.bias is not None or second.bias is not None else _Stage(first, second, norm)
-
-
-def _pooling(operation: nn.Module) -> tuple[nn.MaxPool2d | nn.AvgPool2d, nn.BatchNorm2d] | None:
-    """A 3x3 pooling and a batch norm without scale, not watched by hooks."""
-    if type(operation) is not nn.Sequential or len(operation) != 2 or watched(operation, *operation):
-        return None
-    pool, norm = operation
-    if not isinstance(pool, nn.MaxPool2d | nn.AvgPool2d) or (pool.kernel_size, pool.padding) != (3, 1):
-        return None
-    if type(pool) not in (nn.MaxPool2d, nn.AvgPool2d) or getattr(pool, "count_include_pad", False):
-        return None
-    return (pool, norm) if of_the_batch(norm) and norm.weight is None else None

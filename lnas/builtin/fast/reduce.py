@@ -4,22 +4,14 @@ Its two 1x1 convolutions of stride 2 read the pixels (2i, 2j) and (2i + 1, 2j + 
 quarter of x each, and put back into one tensor of zeros in the backward pass; the convolutions then have stride 1.
 """
 
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from lnas.builtin.fast.concatenation import concatenated
-from lnas.builtin.fast.norms import watched
 from lnas.builtin.operations import FactorizedReduce
-
-
-def reduces(operation: nn.Module) -> TypeGuard[FactorizedReduce]:
-    """Whether it is a factorized reduce that `reduced` can stand in for."""
-    if type(operation) is not FactorizedReduce:
-        return False
-    return not watched(operation, *operation.children()) and type(operation.even) is type(operation.odd) is nn.Conv2d
 
 
 def reduced(operation: FactorizedReduce, halves: tuple[Tensor, Tensor]) -> Tensor:
