@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lnas.builtin.discretize import genes, required, resolved
+from lnas.builtin.fast.recognised import watched
 from lnas.builtin.mixed_cell import Mixed, MixedCell
 from lnas.builtin.network import (
     INPUTS,
@@ -108,10 +109,11 @@ class CellSpace(SearchSpace):
         """(B, channels, H, W) -> logits (B, classes)."""
         opened = {kind: rows.tolist() for kind, rows in (self.alive if paths is None else paths).items()}
         before = last = self.stem(x if self.mixed == "reference" else x.contiguous(memory_format=torch.channels_last))
+        entries = {kind: [row.unbind() for row in rows.unbind()] for kind, rows in gates.items()}
         share = self.mixed == "fast" and self.training and not self.activation_checkpointing
         positive: tuple[Tensor | None, Tensor | None] = (last.relu(),) * 2 if share else (None, None)
         for layer, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True), start=1):
-            before, last = last, cell(before, last, gates[kind], opened[kind], positive)
+            before, last = last, cell(before, last, entries[kind], opened[kind], (None, None) if watched(cell) else positive)
             positive = (positive[1], last.relu() if share and layer < len(self.cells) else None)
         logits: Tensor = self.classifier(self.pool(last).flatten(1))
         return logits

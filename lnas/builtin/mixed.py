@@ -24,7 +24,7 @@ class MixedOperation(nn.Module):
         self.names = tuple(candidates)
         self.operations = nn.ModuleDict({name: module for name, module in candidates.items() if name != NONE})
 
-    def forward(self, x: Tensor, gates: Tensor, paths: Sequence[bool]) -> Tensor | None:
+    def forward(self, x: Tensor, gates: Tensor | Sequence[Tensor], paths: Sequence[bool]) -> Tensor | None:
         """sum over open o of g_o · o(x).
 
         Args:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import groupby
-from typing import Literal, Self
+from typing import Literal, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from lnas.core.errors import ConfigError
 
 Mixed = Literal["fast", "reference"]
 MIXED = ("fast", "reference")
+Rows: TypeAlias = Tensor | Sequence[Sequence[Tensor]]
+"""Gates, (edges, operations): a tensor, or its entries, taken apart once for all cells of a kind."""
 
 
 class MixedCell(nn.Module):
@@ -74,7 +76,7 @@ class MixedCell(nn.Module):
         self,
         before: Tensor,
         last: Tensor,
-        gates: Tensor,
+        gates: Rows,
         paths: Sequence[Sequence[bool]],
         positive: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> Tensor:
@@ -98,7 +100,7 @@ class MixedCell(nn.Module):
         self,
         before: Tensor,
         last: Tensor,
-        gates: Tensor,
+        gates: Rows,
         paths: Sequence[Sequence[bool]],
         positive: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> Tensor:
@@ -107,7 +109,7 @@ class MixedCell(nn.Module):
             return concatenated(self._fast(inputs, gates, paths))
         return torch.cat(self._reference((before, last), gates, paths), 1)
 
-    def _reference(self, inputs: tuple[Tensor, Tensor], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
+    def _reference(self, inputs: tuple[Tensor, Tensor], gates: Rows, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
         """Every node is the sum of its mixed operations."""
         states = [prepare(x) for prepare, x in zip(self.inputs, inputs, strict=True)]
         nodes: dict[int, Tensor] = {}
@@ -121,15 +123,15 @@ class MixedCell(nn.Module):
                 nodes[node] = nodes[node] + term
         return list(nodes.values())
 
-    def _fast(self, inputs: tuple[Source, Source], gates: Tensor, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
+    def _fast(self, inputs: tuple[Source, Source], gates: Rows, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
         """Every node is one weighted sum over all operations of all its edges; what edges share is computed once."""
         sources = [prepared(prepare, source) for prepare, source in zip(self.inputs, inputs, strict=True)]
-        edges = zip(self.sources, self._edges(), gates.unbind(), paths, strict=True)
+        edges = zip(self.sources, self._edges(), gates, paths, strict=True)
         for _, incoming in groupby(edges, key=lambda edge: edge[0][1]):
             members = [
                 Member(edge.operations[name], sources[source], gate)
                 for (source, _), edge, row, opened in incoming
-                for name, gate, runs in zip(edge.names, row.unbind(), opened, strict=True)
+                for name, gate, runs in zip(edge.names, row, opened, strict=True)
                 if runs and name != NONE
             ]
             sources.append(Source(weighted_sum(members, fused=True) if members else self._zeros(sources[0].x)))

@@ -9,6 +9,7 @@ from torchvision.ops import stochastic_depth
 
 from lnas.builtin.fast.concatenation import concatenated
 from lnas.builtin.fast.node import Member, Source, prepared, weighted_sum
+from lnas.builtin.fast.recognised import watched
 from lnas.builtin.operations import OPERATIONS, FactorizedReduce, ReluConvNorm, operation
 from lnas.core.errors import ConfigError, GenotypeError, UnknownNameError
 from lnas.core.genotype import Gene, Genotype
@@ -228,7 +229,7 @@ class CellNetwork(nn.Module):
         positive: tuple[Tensor | None, Tensor | None] = (last.relu(),) * 2 if share else (None, None)
         auxiliary: Tensor | None = None
         for layer, cell in enumerate(self.cells):
-            before, last = last, cell(before, last, self.drop_path, positive)
+            before, last = last, cell(before, last, self.drop_path, (None, None) if watched(cell) else positive)
             positive = (positive[1], last.relu() if share and layer + 1 < len(self.cells) else None)
             if self.training and self.auxiliary is not None and layer == self.auxiliary_at:
                 auxiliary = self.auxiliary(last)

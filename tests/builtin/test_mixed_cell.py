@@ -295,3 +295,23 @@ def test_an_empty_batch() -> None:
 def test_another_way_of_computing_is_refused() -> None:
     with pytest.raises(ConfigError, match="mixed must be fast or reference, not 'fsat'"):
         cell("fsat")
+
+
+def test_hooks_that_change_what_a_cell_is_given_and_a_forward_of_its_own() -> None:
+    results = []
+    for mixed in ("fast", "reference"):
+        torch.manual_seed(0)
+        space = CellSpace(TASK, channels=2, layers=3, nodes=2, mixed=mixed).double()
+        shift = torch.linspace(-2, 2, 8, dtype=torch.float64)
+        space.cells[1].register_forward_pre_hook(lambda _, given, shift=shift: (given[0], given[1] + shift, *given[2:]))
+        space.cells[0].edges[0].operations["sep_conv_3x3"].forward = lambda x: 3 * x
+        x = torch.randn(3, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        gates = {kind: torch.full(bits.shape, 0.1, dtype=torch.float64) for kind, bits in space.alive.items()}
+        results.append(space(x, gates))
+    assert torch.allclose(results[0], results[1], rtol=1e-11, atol=1e-12)
+
+
+def test_shapes_without_data() -> None:
+    x = torch.zeros(2, 3, 8, 8, dtype=torch.float64, device="meta")
+    made = cell("fast").to("meta")
+    assert made(x, x, torch.ones(ALL.shape, dtype=torch.float64, device="meta"), ALL.tolist()).shape == (2, 12, 8, 8)

@@ -22,6 +22,7 @@ the size of W, is in float32 or better.  With `relu` the sum goes through a ReLU
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -29,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lnas.builtin.fast.depthwise import input_gradient, weight_gradient
-from lnas.builtin.fast.rows import crossed, pictures, rows, times
+from lnas.builtin.fast.rows import crossed, pictures, rows, stacked, times
 
 
 class Convolution(NamedTuple):
@@ -118,12 +119,13 @@ class _Mix(torch.autograd.Function):
         *tensors: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         device = scale.device.type
+        automatic = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         work = tensors[0].dtype
-        if torch.is_autocast_enabled(device) and work != torch.float64:
+        if automatic and work != torch.float64:
             work = torch.get_autocast_dtype(device)
         exact = _exact(work)
         triples, values, gates = _parted(tensors, len(terms))
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(device, enabled=False) if automatic else nullcontext():
             means, variances, kept = [], [], []
             total = shape = None
             for term, x_sum, (x, depthwise, pointwise), c in zip(terms, sums, triples, scale.to(exact), strict=True):
@@ -148,7 +150,7 @@ class _Mix(torch.autograd.Function):
                 total.addcmul_(rows(value.to(work)), gate.to(work))
             if relu:
                 total.relu_()
-            out, mean, variance = pictures(total, shape), torch.stack(means), torch.stack(variances)
+            out, mean, variance = pictures(total, shape), stacked(means), stacked(variances)
         ctx.terms, ctx.relu, ctx.work = terms, relu, work
         ctx.save_for_backward(scale, shift, out if relu else None, *kept, *tensors)
         ctx.mark_non_differentiable(mean, variance)
@@ -203,7 +205,7 @@ class _Mix(torch.autograd.Function):
             None,
             None,
             None,
-            torch.stack(by_scale).to(scale.dtype) if needs_scale else None,
+            stacked(by_scale).to(scale.dtype) if needs_scale else None,
             g_sum.to(shift.dtype) if needs_shift else None,
             *slopes,
         )

@@ -18,7 +18,7 @@ from lnas.builtin.fast.norms import track
 from lnas.builtin.fast.pooling import average_pool
 from lnas.builtin.fast.recognised import Pooling, Stage, factorized_reduce, pooling, relu_conv_norm, stages
 from lnas.builtin.fast.reduce import halves, reduced
-from lnas.builtin.fast.rows import batch_sum
+from lnas.builtin.fast.rows import batch_sum, stacked
 from lnas.core.errors import ConfigError
 
 
@@ -153,7 +153,7 @@ def _mixed(terms: Sequence[_Term], values: Sequence[tuple[Tensor, Tensor]] = (),
     for value, _ in values:
         _check_shape(value, (len(x), pointwise.out_channels, *(-(-side // stride) for side in x.shape[2:])))
     shift = torch.stack(shifts).sum(0) if shifts else None
-    value, mean, variance, places = mix(convolutions, torch.stack(scales), shift, values, relu=relu)
+    value, mean, variance, places = mix(convolutions, stacked(scales), shift, values, relu=relu)
     track(norms, mean.unbind(), (variance * (places / (places - 1))).unbind())
     return value
 

@@ -28,9 +28,13 @@ class Pooling(NamedTuple):
 
 
 def watched(*modules: nn.Module) -> bool:
-    """Whether somebody would notice that one of these modules is not called: there is a hook on it, or on all modules."""
+    """Whether somebody would notice that one of these modules is not called: a hook on it or on all, a `forward` of its own."""
     return bool(global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks) or any(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in vars(module)
         for module in modules
     )
 

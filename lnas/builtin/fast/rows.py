@@ -54,6 +54,11 @@ def times(a: Tensor, weight: Tensor, *, onto: Tensor | None = None, row: Tensor 
     return (wide @ weight if row is None else torch.addmm(row, wide, weight)).view(len(a), -1)
 
 
+def stacked(parts: Sequence[Tensor]) -> Tensor:
+    """`torch.stack`, at no cost for one."""
+    return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(list(parts))
+
+
 def _beside(a: Tensor, other: int) -> int:
     """f, a power of 2 that divides M."""
     beside = max(1, WIDTH // max(a.shape[1], other)) if a.device.type == "cpu" else 1
