@@ -27,6 +27,7 @@ class Case:
     sides: tuple[int, int]
     live: Live = "all"
     checkpointing: bool = False
+    fused: bool = True
 
     def space(self, mixed: Mixed) -> lnas.CellSpace:
         """The same theta for both ways to mix.
@@ -43,6 +44,9 @@ class Case:
             activation_checkpointing=self.checkpointing and mixed == "fast",
         )
         space.pool = nn.AdaptiveMaxPool2d(1)
+        if self.fused:
+            for cell in space.cells:
+                cell.fused_from = 0  # so small, they would not be fused
         return space.to(device(), torch.float64)
 
     def paths(self, space: lnas.CellSpace, draws: torch.Generator) -> dict[str, Tensor]:
@@ -65,6 +69,7 @@ class Case:
 CASES = (
     Case(4, 3, 4, 2, (8, 8)),
     Case(4, 3, 4, 2, (8, 8), checkpointing=True),
+    Case(4, 3, 4, 2, (8, 8), "half", fused=False),
     Case(8, 5, 4, 3, (16, 16)),
     Case(6, 4, 3, 2, (9, 14)),
     Case(4, 3, 2, 1, (12, 12)),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lnas.builtin import mixed_cell
 from lnas.builtin.cells import CellSpace
 from lnas.builtin.classification import cross_entropy
 from lnas.builtin.darts import Darts
@@ -26,7 +27,14 @@ TERMS = {"sep_conv_3x3": 2, "sep_conv_5x5": 2, "dil_conv_3x3": 1, "dil_conv_5x5"
 """Of the fused mix, by operation."""
 
 
-def cell(mixed: str, *, reduces: bool = False, checkpointing: bool = False, operations: Sequence[str] = CANDIDATES) -> MixedCell:
+def cell(
+    mixed: str,
+    *,
+    reduces: bool = False,
+    checkpointing: bool = False,
+    operations: Sequence[str] = CANDIDATES,
+    fused: bool = True,
+) -> MixedCell:
     torch.manual_seed(0)
     made = MixedCell(
         EDGES,
@@ -37,6 +45,8 @@ def cell(mixed: str, *, reduces: bool = False, checkpointing: bool = False, oper
         mixed=mixed,  # type: ignore[arg-type]
         activation_checkpointing=checkpointing,
     )
+    if fused:
+        made.fused_from = 0
     return made.double()
 
 
@@ -73,8 +83,9 @@ ALL = torch.ones(len(EDGES), len(CANDIDATES), dtype=torch.bool)
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("reduces", [False, True])
 @pytest.mark.parametrize(("batch", "side"), [(2, 7), (1, 6)])
-def test_with_all_paths_open(*, reduces: bool, checkpointing: bool, batch: int, side: int) -> None:
-    ours = cell("fast", reduces=reduces, checkpointing=checkpointing)
+@pytest.mark.parametrize("fused", [True, False])
+def test_with_all_paths_open(*, reduces: bool, checkpointing: bool, batch: int, side: int, fused: bool) -> None:
+    ours = cell("fast", reduces=reduces, checkpointing=checkpointing, fused=fused)
     assert_equal(ours, cell("reference", reduces=reduces), ALL, batch=batch, side=side)
 
 
@@ -87,11 +98,25 @@ def test_with_one_operation(operation: int, *, reduces: bool) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_with_any_subset(seed: int) -> None:
+@pytest.mark.parametrize("fused", [True, False])
+def test_with_any_subset(seed: int, *, fused: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
     paths = torch.rand(ALL.shape, generator=generator) < (0.1, 0.3, 0.6)[seed % 3]
     reduces = seed % 2 == 1
-    assert_equal(cell("fast", reduces=reduces), cell("reference", reduces=reduces), paths)
+    assert_equal(cell("fast", reduces=reduces, fused=fused), cell("reference", reduces=reduces), paths)
+
+
+@pytest.mark.parametrize(
+    ("reduces", "side", "fused"), [(False, 16, True), (False, 15, False), (True, 32, True), (True, 30, False)]
+)
+def test_large_nodes_are_fused(side: int, *, reduces: bool, fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cell("fast", reduces=reduces, fused=False)
+    made.fused_from = 2 * 4 * 16 * 16
+    asked = []
+    real = mixed_cell.weighted_sum
+    monkeypatch.setattr(mixed_cell, "weighted_sum", lambda members, *, fused: asked.append(fused) or real(members, fused=fused))
+    answers(made, ALL, side=side)
+    assert asked == [fused] * 3
 
 
 def test_with_no_path_at_all_it_is_zero() -> None:
@@ -250,6 +275,8 @@ def test_a_strategy_takes_the_same_steps(unrolled: str, *, checkpointing: bool) 
     for mixed, twice in (("fast", checkpointing), ("reference", False)):
         torch.manual_seed(0)
         space = CellSpace(TASK, channels=2, layers=3, nodes=2, mixed=mixed, activation_checkpointing=twice).double()
+        for made in space.cells:
+            made.fused_from = 0
         strategy = Darts(space, cross_entropy, 10, alpha_lr=0.1, unrolled=unrolled)
         generator = torch.Generator().manual_seed(2)
         for _ in range(2):
@@ -264,7 +291,10 @@ def test_the_update_of_alpha_computes_no_gradient_of_a_weight() -> None:
     counts = []
     for frozen in (False, True):
         torch.manual_seed(0)
-        strategy = Darts(CellSpace(TASK, channels=2, layers=3, nodes=2), cross_entropy)
+        space = CellSpace(TASK, channels=2, layers=3, nodes=2)
+        for made in space.cells:
+            made.fused_from = 0
+        strategy = Darts(space, cross_entropy)
         batch = torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3])
         with Kernels() as kernels:
             if frozen:

@@ -97,8 +97,8 @@ def weighted_sum(members: Sequence[Member], *, fused: bool) -> Tensor:
     Args:
         members: what to add up.
         fused: put separable convolutions into the fused mix, which keeps a fifth of the memory for the backward pass.  It has
-            two matrix products more, C² operations each per place, and no batch norm, some C: at the 36 channels and more of a
-            derived network it is the slower one, and only the depthwise gradients are replaced.
+            two matrix products more, C² operations each per place, and no batch norm, some C: it is the slower one for wide
+            networks and for small tensors.  Without it only the depthwise gradients are replaced.
 
     Raises:
         ConfigError: where two operations give different shapes.
