@@ -20,9 +20,9 @@ from lnas.core.errors import ConfigError
 
 Mixed = Literal["fast", "reference"]
 MIXED = ("fast", "reference")
-FUSED_FROM = 2**17
-"""A node of so many numbers goes through the fused mix, which keeps little for the backward pass.  Below, memory is no matter,
-and the many small products of the mix take longer than the batch norms that they save."""
+FUSED_FROM = 2**21
+"""Separable convolutions with so many numbers in one node go through the fused mix, which keeps little for the backward pass.
+With fewer, memory is no matter, and the many small products of the mix take longer than the batch norms that they save."""
 
 Rows: TypeAlias = Tensor | Sequence[Sequence[Tensor]]
 """Gates, (edges, operations): a tensor, or its entries, taken apart once for all cells of a kind."""
@@ -131,9 +131,6 @@ class MixedCell(nn.Module):
     def _fast(self, inputs: tuple[Source, Source], gates: Rows, paths: Sequence[Sequence[bool]]) -> list[Tensor]:
         """Every node is one weighted sum over all operations of all its edges; what edges share is computed once."""
         sources = [prepared(prepare, source) for prepare, source in zip(self.inputs, inputs, strict=True)]
-        batch, channels, height, width = sources[0].x.shape
-        stride = 2 if self.reduces else 1
-        fused = batch * channels * -(-height // stride) * -(-width // stride) >= self.fused_from
         edges = zip(self.sources, self._edges(), gates, paths, strict=True)
         for _, incoming in groupby(edges, key=lambda edge: edge[0][1]):
             members = [
@@ -142,7 +139,7 @@ class MixedCell(nn.Module):
                 for name, gate, runs in zip(edge.names, row, opened, strict=True)
                 if runs and name != NONE
             ]
-            sources.append(Source(weighted_sum(members, fused=fused) if members else self._zeros(sources[0].x)))
+            sources.append(Source(weighted_sum(members, fused_from=self.fused_from) if members else self._zeros(sources[0].x)))
         return [source.x for source in sources[INPUTS:]]
 
     def _edges(self) -> list[MixedOperation]:

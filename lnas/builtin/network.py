@@ -1,5 +1,6 @@
 """CellNetwork: the network that a genotype of cells describes (the derived network, DARTS' evaluation network)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
@@ -134,10 +135,12 @@ class Cell(nn.Module):
         for node, pairs in groupby(zip(self.genes, self.operations, strict=True), key=lambda pair: pair[0].node):
             members = [Member(apply, sources[gene.source], gene.weight) for gene, apply in pairs]
             if drop_path:
-                terms = [self._dropped(weighted_sum([member], fused=False), member.operation, drop_path) for member in members]
+                terms = [
+                    self._dropped(weighted_sum([member], fused_from=math.inf), member.operation, drop_path) for member in members
+                ]
                 sources[node] = Source(sum(terms[1:], terms[0]))
             else:
-                sources[node] = Source(weighted_sum(members, fused=False))
+                sources[node] = Source(weighted_sum(members, fused_from=math.inf))
         return {node: source.x for node, source in sources.items()}
 
     def _dropped(self, term: Tensor, apply: nn.Module, drop_path: float) -> Tensor:

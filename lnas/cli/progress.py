@@ -61,7 +61,7 @@ def line_of(event: Event) -> str | None:
     """An event in words; None for one that is not worth a line."""
     match event:
         case Resumed(progress, differences):
-            with_another = f"; another {', another '.join(differences)}" if differences else ""
+            with_another = f"; not the same as before: {', '.join(differences)}" if differences else ""
             return f"{progress.stage} goes on at step {progress.step} of {progress.steps}{with_another}"
         case StageStarted(progress, epochs):
             rounds = f", {_many(progress.rounds, 'prune round')}" if progress.rounds else ""

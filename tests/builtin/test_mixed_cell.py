@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lnas.builtin import mixed_cell
 from lnas.builtin.cells import CellSpace
 from lnas.builtin.classification import cross_entropy
 from lnas.builtin.darts import Darts
+from lnas.builtin.fast import node as node_module
 from lnas.builtin.mixed_cell import MixedCell
 from lnas.builtin.network import genotype_edges
 from lnas.builtin.operations import CANDIDATES, OPERATIONS
@@ -106,17 +106,23 @@ def test_with_any_subset(seed: int, *, fused: bool) -> None:
     assert_equal(cell("fast", reduces=reduces, fused=fused), cell("reference", reduces=reduces), paths)
 
 
-@pytest.mark.parametrize(
-    ("reduces", "side", "fused"), [(False, 16, True), (False, 15, False), (True, 32, True), (True, 30, False)]
-)
-def test_large_nodes_are_fused(side: int, *, reduces: bool, fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = cell("fast", reduces=reduces, fused=False)
-    made.fused_from = 2 * 4 * 16 * 16
-    asked = []
-    real = mixed_cell.weighted_sum
-    monkeypatch.setattr(mixed_cell, "weighted_sum", lambda members, *, fused: asked.append(fused) or real(members, fused=fused))
-    answers(made, ALL, side=side)
-    assert asked == [fused] * 3
+@pytest.mark.parametrize("reduces", [False, True])
+def test_nodes_with_many_numbers_are_fused(monkeypatch: pytest.MonkeyPatch, *, reduces: bool) -> None:
+    made, paths = cell("fast", reduces=reduces), torch.zeros_like(ALL)
+    for edge, (_, node) in enumerate(EDGES):
+        paths[edge, CANDIDATES.index("sep_conv_3x3" if node == 3 else "dil_conv_3x3")] = True
+    side = 8 if reduces else 4
+    terms = {2: 2, 3: 2 * 3, 4: 4}  # of each node: two stages an edge, or one
+    calls: list[int] = []
+    real = node_module.mix
+    monkeypatch.setattr(node_module, "mix", lambda terms, *rest, **more: calls.append(len(terms)) or real(terms, *rest, **more))
+    for fewest in range(1, 8):
+        made.fused_from = fewest * 2 * 4 * 4 * 4
+        calls.clear()
+        answers(made, paths, side=side)
+        halves = 3 if terms[3] >= fewest else 0
+        assert sum(calls) == sum(count for count in terms.values() if count >= fewest)
+        assert calls.count(1) == halves
 
 
 def test_with_no_path_at_all_it_is_zero() -> None:

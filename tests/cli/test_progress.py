@@ -41,7 +41,7 @@ def pruned(rewind: int | None = None) -> Pruned:
         (Resumed(at(7), ()), "search goes on at step 7 of 20"),
         (
             Resumed(at(7), ("torch (2.10, now 2.11)", "threads (1, now 2)")),
-            "search goes on at step 7 of 20; another torch (2.10, now 2.11), another threads (1, now 2)",
+            "search goes on at step 7 of 20; not the same as before: torch (2.10, now 2.11), threads (1, now 2)",
         ),
         (
             epoch(15),

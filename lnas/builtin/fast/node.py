@@ -91,38 +91,39 @@ class Member(NamedTuple):
     gate: Tensor | float
 
 
-def weighted_sum(members: Sequence[Member], *, fused: bool) -> Tensor:
+def weighted_sum(members: Sequence[Member], *, fused_from: float) -> Tensor:
     """Σ gate · operation(source) of at least one member, in training mode.
 
     Args:
         members: what to add up.
-        fused: put separable convolutions into the fused mix, which keeps a fifth of the memory for the backward pass.  It has
-            two matrix products more, C² operations each per place, and no batch norm, some C: it is the slower one for wide
-            networks and for small tensors.  Without it only the depthwise gradients are replaced.
+        fused_from: how many numbers the outputs of all separable convolutions must have together to go through the fused mix.
+            It keeps a fifth of the memory for the backward pass, but has two matrix products more, C² operations each per
+            place, and no batch norm, some C: where memory is no matter, only the depthwise gradients are replaced.
 
     Raises:
         ConfigError: where two operations give different shapes.
     """
-    separable: list[_Term] = []
+    separated = [stages(member.operation) for member in members]
+    fused = sum(_numbers(parts, member.source.x) for parts, member in zip(separated, members, strict=True)) >= fused_from
+    terms: list[_Term] = []
     values: list[tuple[Tensor, Tensor | float]] = []
-    for operation, source, gate in members:
-        separated = stages(operation)
-        if separated and not fused:
-            values.append((_one_by_one(separated, source.positive), gate))
-        elif separated:
+    for parts, (operation, source, gate) in zip(separated, members, strict=True):
+        if parts and not fused:
+            values.append((_one_by_one(parts, source.positive), gate))
+        elif parts:
             x, x_sum = source.positive, source.positive_sum
-            for stage in separated[:-1]:
+            for stage in parts[:-1]:
                 x = _mixed([_Term(stage, x, x_sum, 1.0)], relu=True)
                 x_sum = batch_sum(x)
-            separable.append(_Term(separated[-1], x, x_sum, gate))
+            terms.append(_Term(parts[-1], x, x_sum, gate))
         elif pools := pooling(operation):
             values.append((source.pooled(pools), gate))
         elif factorized_reduce(operation):
             values.append((reduced(operation, source.halves), gate))
         else:
             values.append((operation(source.x), gate))
-    if separable:
-        total = _mixed(separable, [(value, gate) for value, gate in values if isinstance(gate, Tensor)])
+    if terms:
+        total = _mixed(terms, [(value, gate) for value, gate in values if isinstance(gate, Tensor)])
         values = [(value, gate) for value, gate in values if not isinstance(gate, Tensor)]
     else:
         (first, gate), *values = values
@@ -131,6 +132,14 @@ def weighted_sum(members: Sequence[Member], *, fused: bool) -> Tensor:
         _check_shape(value, total.shape)
         total = total + _times(value, gate)
     return total
+
+
+def _numbers(parts: Sequence[Stage], x: Tensor) -> int:
+    """Of all outputs of the stages, applied to x (B, C, H, W)."""
+    if not parts:
+        return 0
+    stride = parts[0].depthwise.stride[0]
+    return len(parts) * x.shape[0] * x.shape[1] * -(-x.shape[2] // stride) * -(-x.shape[3] // stride)
 
 
 class _Term(NamedTuple):

@@ -1,5 +1,6 @@
 """A module with one setting that is not the table's is not recognised, and runs as it is."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -61,7 +62,9 @@ def test_what_was_replaced_is_what_runs(make: Callable[[], nn.Module], *, fused:
     x = torch.randn(3, CHANNELS, 7, 6, dtype=torch.float64)
     gate = torch.tensor(0.7, dtype=torch.float64)
     expected = gate * made(x)
-    assert torch.allclose(weighted_sum([Member(made, Source(x), gate)], fused=fused), expected, rtol=1e-12, atol=1e-13)
+    assert torch.allclose(
+        weighted_sum([Member(made, Source(x), gate)], fused_from=0 if fused else math.inf), expected, rtol=1e-12, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -76,7 +79,9 @@ def test_the_table_gives_the_same_either_way(name: str, stride: int, *, affine: 
     x = torch.randn(3, CHANNELS, 7, 6, dtype=torch.float64)
     gate = torch.tensor(0.7, dtype=torch.float64)
     expected = gate * made(x)
-    assert torch.allclose(weighted_sum([Member(made, Source(x), gate)], fused=fused), expected, rtol=1e-12, atol=1e-13)
+    assert torch.allclose(
+        weighted_sum([Member(made, Source(x), gate)], fused_from=0 if fused else math.inf), expected, rtol=1e-12, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("make", [ReluConvNorm, FactorizedReduce])
@@ -97,7 +102,7 @@ def test_a_hook_on_all_modules_sees_all_modules() -> None:
     seen: list[nn.Module] = []
     handle = nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(module))
     try:
-        weighted_sum([Member(made, Source(torch.randn(2, CHANNELS, 5, 5)), 1.0)], fused=True)
+        weighted_sum([Member(made, Source(torch.randn(2, CHANNELS, 5, 5)), 1.0)], fused_from=0)
     finally:
         handle.remove()
     assert seen.count(made[1][2]) == 1
