@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lnas.builtin.fast.depthwise import input_gradient, weight_gradient
-from lnas.builtin.fast.rows import crossed, pictures, rows, stacked, times
+from lnas.builtin.fast.rows import crossed, exact, pictures, rows, stacked, times
 
 
 class Convolution(NamedTuple):
@@ -123,19 +123,19 @@ class _Mix(torch.autograd.Function):
         work = tensors[0].dtype
         if automatic and work != torch.float64:
             work = torch.get_autocast_dtype(device)
-        exact = _exact(work)
+        precision = exact(work)
         triples, values, gates = _parted(tensors, len(terms))
         with torch.autocast(device, enabled=False) if automatic else nullcontext():
             means, variances, kept = [], [], []
             total = shape = None
-            for term, x_sum, (x, depthwise, pointwise), c in zip(terms, sums, triples, scale.to(exact), strict=True):
-                mean = _convolved(x_sum.to(exact), depthwise.to(exact), None, term).mean((0, 2, 3)) / len(x)
+            for term, x_sum, (x, depthwise, pointwise), c in zip(terms, sums, triples, scale.to(precision), strict=True):
+                mean = _convolved(x_sum.to(precision), depthwise.to(precision), None, term).mean((0, 2, 3)) / len(x)
                 centred = _centred(x.to(work), depthwise.to(work), mean, term)
-                weight, d = pointwise.flatten(1).to(exact), rows(centred)
+                weight, d = pointwise.flatten(1).to(precision), rows(centred)
                 shape = (len(x), len(weight), *centred.shape[2:])
                 if len(d) == 1:
                     raise ValueError(f"Expected more than 1 value per channel when training, got input size {shape}")
-                precise = d.to(exact)
+                precise = d.to(precision)
                 product = weight @ (crossed(precise, precise) / len(d))  # W S
                 variance = (product * weight).sum(1).clamp_(min=0)
                 inverse = (variance + term.eps).rsqrt_()
@@ -163,23 +163,23 @@ class _Mix(torch.autograd.Function):
         kept, tensors = saved[: 3 * len(ctx.terms)], saved[3 * len(ctx.terms) :]
         if torch.is_grad_enabled():
             return None, None, None, *_differentiable(ctx, gradient, scale, shift, tensors)
-        work, exact = ctx.work, _exact(ctx.work)
+        work, precision = ctx.work, exact(ctx.work)
         triples, values, gates = _parted(tensors, len(ctx.terms))
         needs_scale, needs_shift, *needs = ctx.needs_input_grad[3:]
         needed, needed_values, needed_gates = _parted(needs, len(ctx.terms))
         if ctx.relu:
             gradient = torch.ops.aten.threshold_backward(gradient, out, 0)
         g = rows(gradient.to(work))
-        precise_g = g.to(exact)
+        precise_g = g.to(precision)
         g_sum = precise_g.sum(0)
         by_scale: list[Tensor] = []
         slopes: list[Tensor | None] = []
-        for k, (term, (x, depthwise, pointwise), c) in enumerate(zip(ctx.terms, triples, scale.to(exact), strict=True)):
+        for k, (term, (x, depthwise, pointwise), c) in enumerate(zip(ctx.terms, triples, scale.to(precision), strict=True)):
             mean, product, inverse = kept[3 * k : 3 * k + 3]
             needs_x, needs_depthwise, needs_pointwise = needed[k]
-            x, depthwise, weight = x.to(work), depthwise.to(work), pointwise.flatten(1).to(exact)
+            x, depthwise, weight = x.to(work), depthwise.to(work), pointwise.flatten(1).to(precision)
             d = rows(_centred(x, depthwise, mean, term))
-            p = crossed(precise_g, d.to(exact))
+            p = crossed(precise_g, d.to(precision))
             h = inverse * (p * weight).sum(1)
             by_scale.append(h)
             folded = weight * (c * inverse).unsqueeze(1)  # diag(c s) W
@@ -247,7 +247,3 @@ def _centred(x: Tensor, weight: Tensor, mean: Tensor, term: _Term) -> Tensor:
         return _convolved(x, weight, -mean, term)
     d = _convolved(x, weight, None, term).to(mean.dtype)
     return (d - d.mean((0, 2, 3), keepdim=True)).to(x.dtype)
-
-
-def _exact(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)

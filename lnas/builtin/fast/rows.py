@@ -28,7 +28,7 @@ def pictures(matrix: Tensor, shape: Sequence[int]) -> Tensor:
 def batch_sum(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (1, C, H, W), the sum over the batch, in float32 at least and without gradient."""
     samples = x.detach().permute(0, 2, 3, 1).reshape(len(x), -1)
-    total = samples.sum(0, dtype=torch.promote_types(x.dtype, torch.float32))
+    total = samples.sum(0, dtype=exact(x.dtype))
     return pictures(total, (1, *x.shape[1:]))
 
 
@@ -52,6 +52,11 @@ def times(a: Tensor, weight: Tensor, *, onto: Tensor | None = None, row: Tensor 
         _widened(onto, beside).addmm_(wide, weight)
         return onto
     return (wide @ weight if row is None else torch.addmm(row, wide, weight)).view(len(a), -1)
+
+
+def exact(dtype: torch.dtype) -> torch.dtype:
+    """What statistics and small matrices are kept in: that dtype, but float32 at least."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def stacked(parts: Sequence[Tensor]) -> Tensor:
