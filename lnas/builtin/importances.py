@@ -1,19 +1,18 @@
 """What is least important: functions from tensors to scores, the lowest pruned first."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
-from torch import Tensor
 
 from lnas.core.mask import Tensors, magnitude
+from lnas.core.objective import Objective
 from lnas.core.random import stream
 from lnas.core.space import relax
 
 __all__ = ["magnitude", "probability", "random"]
 
 
-def probability(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) -> Tensors:
+def probability(tensors: Tensors, masks: Tensors, loss: Objective) -> Tensors:
     """The softmax over the live entries of each row: a path's share of its edge.
 
     The reading of "lowest magnitude alpha": |alpha| would keep strongly rejected paths, whose alpha is very negative.
@@ -21,8 +20,6 @@ def probability(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) ->
     return {name: relax(tensor.detach(), masks[name]) for name, tensor in tensors.items()}
 
 
-def random(
-    tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor], *, seed: Annotated[int, "root seed of the scores"] = 0
-) -> Tensors:
+def random(tensors: Tensors, masks: Tensors, loss: Objective, *, seed: Annotated[int, "root seed of the scores"] = 0) -> Tensors:
     """Uniform scores that depend on the seed, the name and the shape alone, so that rounds are nested: a control."""
     return {name: torch.rand(tensor.shape, generator=stream(seed, f"random/{name}")) for name, tensor in tensors.items()}

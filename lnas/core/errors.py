@@ -56,6 +56,24 @@ class PluginError(LnasError):
     """A plugin that cannot be loaded, or a part that breaks its contract."""
 
 
+class ContractError(PluginError):
+    """A part that was loaded and gives something else than its kind promises; it says so where that is noticed.
+
+    Attributes:
+        kind: of the part: "importance".  Whoever knows which part was chosen adds its name, plugin and version.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+class PluginFailedError(PluginError):
+    """A part of a plugin that failed while it worked; the message names the part, its plugin and the version."""
+
+    exit_code: ClassVar[int] = 1
+
+
 class RunError(LnasError):
     """A run directory that cannot be read or written."""
 

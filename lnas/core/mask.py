@@ -7,25 +7,44 @@ A mask is data beside the model, never a wrapper around it.  A target says what 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from lnas.core.errors import ConfigError, NumericalError, PluginError, SparsityError
+from lnas.core.errors import ContractError, NumericalError, SparsityError
+from lnas.core.objective import Objective, objective
 
 Tensors: TypeAlias = Mapping[str, Tensor]
 """What can be pruned, its masks or its scores, by name."""
 
-Importance: TypeAlias = Callable[[Tensors, Tensors, Callable[[], Tensor]], Tensors]
+Importance: TypeAlias = Callable[[Tensors, Tensors, Objective], Tensors]
 """`importance(tensors, masks, loss)`: a finite score for every entry, least important first.
 
 `tensors` are the target's own (leaves, so `torch.autograd.grad(loss(), ...)` works), `masks` are boolean and of the same
-shapes, `loss()` is the differentiable loss on the current batch.  Scores of dead entries are ignored.
+shapes, and live: those of `alpha` steer what a supernet computes.  `loss()` is the differentiable loss on the current batch,
+and `loss.module`, `loss.predict` and `loss.batch` say of what (`Objective`).  Scores of dead entries are ignored.
 """
 
 
-def magnitude(tensors: Tensors, masks: Tensors, loss: Callable[[], Tensor]) -> Tensors:
+_Scored = TypeVar("_Scored", bound=Importance)
+
+
+def only_for(stage: Literal["search", "train"]) -> Callable[[_Scored], _Scored]:
+    """Says that an importance scores the targets of one stage alone: for another it is refused before the run begins.
+
+    @lnas.only_for("search")
+    def perturbation(tensors, masks, loss): ...
+    """
+
+    def say(importance: _Scored) -> _Scored:
+        importance.stage = stage  # type: ignore[attr-defined]
+        return importance
+
+    return say
+
+
+def magnitude(tensors: Tensors, masks: Tensors, loss: Objective) -> Tensors:
     """|x| (Han et al. 2015; Algorithms 1 to 3: "smallest magnitude")."""
     return {name: tensor.detach().abs() for name, tensor in tensors.items()}
 
@@ -83,7 +102,7 @@ def prune(
     sparsity: float,
     *,
     importance: Importance | None = None,
-    loss: Callable[[], Tensor] | None = None,
+    loss: Objective | Callable[[], Tensor] | None = None,
     earlier: Sequence[float] = (),
 ) -> None:
     """Clear the least important bits until `round(sparsity * N)` of the N entries of each pool are clear; then apply.
@@ -95,18 +114,20 @@ def prune(
         target: what to prune; its masks are changed in place.
         sparsity: the fraction removed in all, counted from the first, in [0, 1).
         importance: the least important go first; the target's own choice unless given.
-        loss: the loss on the current batch, for importances that need gradients.
+        loss: the loss on the current batch, for importances that need gradients; an `Objective` such as `BatchLoss` for those
+            that need the network too.
         earlier: sparsities of earlier rounds.  They matter only to pools with a rate of their own.
 
     Raises:
         SparsityError: where the sparsity is outside [0, 1) or cuts entries that the target must keep.
         NumericalError: where a score is not finite.
-        PluginError: where the importance returns other names or shapes than it was given.
+        ContractError: where the importance returns anything but a tensor of the same shape for every name it was given.
+        ConfigError: where the importance needs more than `loss` says.
     """
     _check_range(sparsity)
     masks = target.masks()
     tensors = target.tensors()
-    scores = _checked((importance or type(target).default_importance)(tensors, masks, loss or _no_loss), tensors, masks)
+    scores = _checked((importance or type(target).default_importance)(tensors, masks, objective(loss)), tensors, masks)
     cleared = _cleared(target, sparsity, earlier, scores)
     for name, mask in masks.items():
         mask.copy_(cleared[name])
@@ -130,19 +151,32 @@ def _check_range(sparsity: float) -> None:
         raise SparsityError(f"sparsity {sparsity!r} is outside [0, 1)")
 
 
-def _no_loss() -> Tensor:
-    raise ConfigError("this importance needs a loss: prune(..., loss=lambda: loss(model, batch))")
-
-
-def _checked(scores: Tensors, tensors: Tensors, masks: Tensors) -> dict[str, Tensor]:
+def _checked(scores: object, tensors: Tensors, masks: Tensors) -> dict[str, Tensor]:
     """Scores on the CPU, after checking that every live entry has one that is finite."""
-    if {n: s.shape for n, s in scores.items()} != {n: t.shape for n, t in tensors.items()}:
-        raise PluginError("an importance must return one score for every entry: the names and shapes of its tensors")
+    if not isinstance(scores, Mapping):
+        raise _breach(f"it returned {type(scores).__name__}")
+    if missing := [name for name in tensors if name not in scores]:
+        raise _breach(f"{missing[0]!r} is missing")
+    if more := [name for name in scores if name not in tensors]:
+        raise _breach(f"{more[0]!r} is none of the names")
+    for name, tensor in tensors.items():
+        score = scores[name]
+        if not isinstance(score, Tensor) or score.is_complex():
+            raise _breach(f"that of {name} is {'complex' if isinstance(score, Tensor) else type(score).__name__}")
+        if score.shape != tensor.shape:
+            raise _breach(f"that of {name} has shape {tuple(score.shape)}, not {tuple(tensor.shape)}")
     on_cpu = {name: score.detach().cpu() for name, score in scores.items()}
+    on_cpu = {name: score if score.is_floating_point() else score.double() for name, score in on_cpu.items()}  # ranks, counts
     for name, score in on_cpu.items():
         if not score[masks[name].cpu()].isfinite().all():
             raise NumericalError(f"the importance of {name} is not finite; nothing was pruned")
     return on_cpu
+
+
+def _breach(found: str) -> ContractError:
+    return ContractError(
+        "importance", f"an importance must return one score for every entry, a tensor of its shape by each name; {found}"
+    )
 
 
 class _Contest:

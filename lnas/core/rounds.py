@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lnas.core.buffers import preserved_buffers
 from lnas.core.errors import ConfigError
 from lnas.core.learner import Average, Learner, alone
 from lnas.core.mask import Importance, MaskTarget, Tensors, prune, sparsity_of
+from lnas.core.objective import BatchLoss
 from lnas.core.schedule import PruningSchedule
-from lnas.core.types import Batch, Loss, Metrics, State
+from lnas.core.types import Batch, Loss, Metrics, Predict, State
 
 
 @dataclass(frozen=True)
@@ -158,12 +159,16 @@ class Rounds(Learner):
                     self.target,
                     schedule.sparsity_after(self.round),
                     importance=self.pruning.importance,
-                    loss=lambda: self.average([self.learner.loss(self.learner.predict, batch)])[0],
+                    loss=BatchLoss(self.learner.module, self.learner.predict, batch, self._mean_loss),
                     earlier=[schedule.sparsity_after(r) for r in range(1, self.round)],
                 )
             if self.origin is not None:  # rewinding is resuming an old state under a new mask
                 self.learner.load_state_dict(self.origin)
                 self.target.apply()
+
+    def _mean_loss(self, network: Predict, batch: Batch) -> Tensor:
+        """The learner's loss, averaged over all processes."""
+        return self.average([self.learner.loss(network, batch)])[0]
 
 
 @contextmanager

@@ -17,6 +17,8 @@ def test_every_error_is_an_lnas_error_with_its_exit_code() -> None:
         "GenotypeError": 2,
         "SparsityError": 2,
         "PluginError": 2,
+        "ContractError": 2,
+        "PluginFailedError": 1,
         "RunError": 2,
         "RunInUseError": 4,
         "NumericalError": 3,

@@ -306,11 +306,27 @@ def test_a_score_that_is_not_finite_is_refused_unless_its_entry_is_dead(bad: flo
     assert clear(target) == 2
 
 
-@pytest.mark.parametrize("scores", [{}, {"a": torch.ones(3)}, {"b": torch.ones(4)}, {"a": torch.ones(4), "b": torch.ones(1)}])
-def test_scores_of_other_names_or_shapes_are_refused(scores: dict[str, Tensor]) -> None:
+NO_SCORES = {
+    "None": (None, "it returned NoneType"),
+    "a list": ([torch.ones(4)], "it returned list"),
+    "a tensor": (torch.ones(4), "it returned Tensor"),
+    "nothing": ({}, "'a' is missing"),
+    "another name": ({"b": torch.ones(4)}, "'a' is missing"),
+    "a name too many": ({"a": torch.ones(4), "b": torch.ones(1)}, "'b' is none of the names"),
+    "another shape": ({"a": torch.ones(2, 2)}, "that of a has shape (2, 2), not (4,)"),
+    "numbers": ({"a": [1.0, 2, 3, 4]}, "that of a is list"),
+    "complex": ({"a": torch.ones(4, dtype=torch.complex64)}, "that of a is complex"),
+}
+
+
+@pytest.mark.parametrize(("scores", "found"), NO_SCORES.values(), ids=NO_SCORES)
+def test_what_is_no_score_for_every_entry_is_refused(scores: Any, found: str) -> None:
     target = Bag({"a": torch.ones(4)})
-    with pytest.raises(PluginError, match="one score for every entry"):
+    with pytest.raises(PluginError) as caught:
         prune(target, 0.5, importance=scores_are(scores))
+    assert str(caught.value) == (
+        f"an importance must return one score for every entry, a tensor of its shape by each name; {found}"
+    )
     assert clear(target) == 0
 
 
@@ -327,3 +343,10 @@ def test_an_importance_may_ask_for_the_loss_and_its_gradient() -> None:
     assert as_lists(target) == {"a": [True, False, True, False]}
     with pytest.raises(ConfigError, match="needs a loss"):
         prune(target, 0.75, importance=saliency)
+
+
+@pytest.mark.parametrize("scores", [torch.tensor([3, 0, 2, 1]), torch.tensor([True, False, True, False])], ids=["ranks", "bool"])
+def test_scores_may_be_whole_numbers(scores: torch.Tensor) -> None:
+    target = Bag({"a": torch.ones(4)})
+    prune(target, 0.5, importance=scores_are({"a": scores}))
+    assert as_lists(target) == {"a": [True, False, True, False]}
