@@ -1,5 +1,6 @@
 """CellSpace: the supernet of DARTS cells, with two inputs, intermediate nodes and a mixed operation on every edge."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from lnas.builtin.discretize import genes, required, resolved
 from lnas.builtin.fast.recognised import watched
+from lnas.builtin.mixed import check_partial
 from lnas.builtin.mixed_cell import Mixed, MixedCell
 from lnas.builtin.network import (
     INPUTS,
@@ -32,8 +34,12 @@ class CellSpace(SearchSpace):
 
     Groups are "normal" and "reduce": all cells of a kind share their gates.  Parameters of a dead path are deleted.
 
+    With `partial=1` the supernet under gates of 0 and 1 computes what the derived network does.  With more it does not: there
+    every operation reads all channels (PC-DARTS, Xu et al. 2020; see `builtin/mixed.py`).
+
     Raises:
-        ConfigError: where a size is below 1, an operation does not exist, or the policy does not.
+        ConfigError: where a size is below 1, `partial` does not divide the channels, an operation does not exist, or the policy
+            does not.
     """
 
     def __init__(
@@ -55,12 +61,14 @@ class CellSpace(SearchSpace):
         drop_path: Annotated[float, "drop path probability of the derived network, in [0, 1)"] = 0.0,
         mixed: Annotated[Mixed, "fast shares and fuses work; reference is the readable form, equal but for rounding"] = "fast",
         activation_checkpointing: Annotated[bool, "keep each cell's inputs only, and compute it twice: less memory"] = False,
+        partial: Annotated[int, "K: candidates see 1/K of the channels of an edge, the rest passes by; divides channels"] = 1,
     ) -> None:
         super().__init__()
         check_pictures(task)
         check_sizes(
             channels=channels, layers=layers, nodes=nodes, network_channels=network_channels, network_layers=network_layers
         )
+        check_partial(partial, channels)
         if not 0 <= drop_path < 1:
             raise ConfigError(f"drop_path must be in [0, 1), not {drop_path!r}")
         if len(set(operations)) != len(operations) or not set(operations) - {NONE}:
@@ -69,6 +77,7 @@ class CellSpace(SearchSpace):
         self.nodes = nodes
         self.policy = policy
         self.mixed = mixed
+        self.partial = partial
         self.activation_checkpointing = activation_checkpointing
         self.network = {
             "channels": network_channels,
@@ -99,6 +108,7 @@ class CellSpace(SearchSpace):
                 reduces=reduces,
                 mixed=mixed,
                 activation_checkpointing=activation_checkpointing,
+                partial=partial,
             )
             self.cells.append(cell)
             before, last, halve = last, nodes * width, reduces
@@ -107,13 +117,19 @@ class CellSpace(SearchSpace):
 
     def forward(self, x: Tensor, gates: Gates, paths: Paths | None = None) -> Tensor:
         """(B, channels, H, W) -> logits (B, classes)."""
-        opened = {kind: rows.tolist() for kind, rows in (self.alive if paths is None else paths).items()}
+        open_paths = self.alive if paths is None else paths
+        opened = {kind: rows.tolist() for kind, rows in open_paths.items()}
         before = last = self.stem(x if self.mixed == "reference" else x.contiguous(memory_format=torch.channels_last))
         entries = {kind: [row.unbind() for row in rows.unbind()] for kind, rows in gates.items()}
+        sums: dict[str, Sequence[Tensor] | None] = dict.fromkeys(gates)
+        if self.partial > 1:
+            for kind, rows in gates.items():
+                sums[kind] = (rows * open_paths[kind].to(rows.device, non_blocking=True)).sum(1).unbind()
         share = self.mixed == "fast" and self.training and not self.activation_checkpointing
         positive: tuple[Tensor | None, Tensor | None] = (last.relu(),) * 2 if share else (None, None)
         for layer, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True), start=1):
-            before, last = last, cell(before, last, entries[kind], opened[kind], (None, None) if watched(cell) else positive)
+            given = (None, None) if watched(cell) else positive
+            before, last = last, cell(before, last, entries[kind], opened[kind], given, sums[kind])
             positive = (positive[1], last.relu() if share and layer < len(self.cells) else None)
         logits: Tensor = self.classifier(self.pool(last).flatten(1))
         return logits

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +80,16 @@ class ChoiceSpace(SearchSpace):
         ConfigError: where the module holds no choice, one within another or one in two places, or the policy does not exist.
     """
 
-    def __init__(self, model: nn.Module, *, policy: Literal["auto", "argmax", "survivors", "gated"] = "auto") -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        policy: Annotated[
+            Literal["auto", "argmax", "survivors", "gated"],
+            "what is derived: argmax (the best candidate), survivors (every live one), gated (survivors weighted by "
+            "softmax(alpha)), auto (survivors where a path has died, else argmax)",
+        ] = "auto",
+    ) -> None:
         super().__init__()
         choices: dict[str, MixedOp] = {}
         for place, part in model.named_modules(remove_duplicate=False):

@@ -15,7 +15,7 @@ from lnas.core.genotype import Genotype
 from lnas.core.learner import SearchStrategy
 from lnas.core.optimizers import load_optimizer_state, optimizer_state
 from lnas.core.random import stream
-from lnas.core.space import Gates, SearchSpace, relax
+from lnas.core.space import Gates, Paths, SearchSpace, relax
 from lnas.core.types import Batch, Loss, Metrics, State
 
 
@@ -101,9 +101,11 @@ class Darts(SearchStrategy):
 
     def _update_theta(self, train: Batch) -> Tensor:
         """theta <- theta - xi ∇_theta L_train(theta, alpha)."""
-        gates = {group: gate.detach() for group, gate in self.gates().items()}
-        loss = self.loss(lambda x: self.space(x, gates), train)
-        self.sgd.descend(loss, self.average)
+        with torch.no_grad():
+            gates, paths = self.draw()
+        loss = self.loss(lambda x: self.space(x, gates, paths), train)
+        if loss.requires_grad:  # all that was drawn may be `none`, and then nothing depends on theta
+            self.sgd.descend(loss, self.average)
         return loss.detach()
 
     def alpha_gradient(self, train: Batch, val: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -122,7 +124,16 @@ class Darts(SearchStrategy):
         return self._objective(self.space, batch)
 
     def _objective(self, network: Callable[..., Any], batch: Batch) -> Tensor:
-        return self.loss(lambda x: network(x, self.gates()), batch)
+        gates, paths = self.draw()
+        return self.loss(lambda x: network(x, gates, paths), batch)
+
+    def draw(self) -> tuple[Gates, Paths | None]:
+        """The gates and the open paths of one update, the same however often the loss runs the network.
+
+        These are `gates()`, and None: every live path.  A strategy that samples draws here, once for each update; theta's
+        update asks without recording a gradient.
+        """
+        return self.gates(), None
 
     def gates(self) -> Gates:
         """softmax(alpha) over the live paths of each edge (Eq. 4 and 7)."""

@@ -5,6 +5,7 @@ to a later one: 5 to the power of 6, or 15,625 architectures.
 """
 
 import re
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -20,9 +21,10 @@ EDGES = tuple((source, node) for node in range(1, NODES) for source in range(nod
 OPERATIONS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 _FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+_FAULT = f"a NAS-Bench-201 cell has one operation on each of the edges {EDGES}"
 
 
-def parse(text: str) -> Genotype:
+def parse_nasbench201(text: str) -> Genotype:
     """A string such as `|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|` as a genotype.
 
     The parts between `+` are the nodes 1 to 3; `op~0` is an operation whose input is node 0.
@@ -38,13 +40,15 @@ def parse(text: str) -> Genotype:
             operation, source = term.split("~")
             genes.append(Gene(operation, int(source), node))
     found = Genotype({GROUP: tuple(genes)}, {GROUP: (NODES - 1,)})
-    if tuple((gene.source, gene.node) for gene in _checked(found)) != tuple((gene.source, gene.node) for gene in genes):
+    if _edges(_checked(found)) != EDGES:
+        raise GenotypeError(f"{_FAULT}, not {_edges(genes)}")
+    if _edges(genes) != EDGES:
         raise GenotypeError(f"{text[:80]!r} names the inputs of a node out of order; the form is {_FORM}")
     return found
 
 
-def unparse(genotype: Genotype) -> str:
-    """The architecture string of a genotype: the inverse of `parse`.
+def unparse_nasbench201(genotype: Genotype) -> str:
+    """The architecture string of a genotype: the inverse of `parse_nasbench201`.  An edge without a gene is one of `none`.
 
     Raises:
         GenotypeError: where the genotype is no NAS-Bench-201 cell, or one with weighted genes, which the string cannot say.
@@ -53,7 +57,10 @@ def unparse(genotype: Genotype) -> str:
     for gene in genes:
         if gene.weight != 1.0:
             raise GenotypeError(f"a NAS-Bench-201 string cannot say that {gene.operation} is multiplied by {gene.weight:g}")
-    nodes = ([f"{gene.operation}~{gene.source}" for gene in genes if gene.node == node] for node in range(1, NODES))
+    if len(set(_edges(genes))) < len(genes):
+        raise GenotypeError(f"{_FAULT}, not {_edges(genes)}")
+    chosen = {(gene.source, gene.node): gene.operation for gene in genes}
+    nodes = ([f"{chosen.get((source, node), NONE)}~{source}" for source in range(node)] for node in range(1, NODES))
     return "+".join(f"|{'|'.join(terms)}|" for terms in nodes)
 
 
@@ -61,7 +68,8 @@ class NasBench201Network(nn.Module):
     """The network that NAS-Bench-201 trains for a cell: three stages of equal cells, a residual block before the 2nd and 3rd.
 
     Args:
-        genotype: with the group "cell", as `parse` gives it.
+        genotype: with the group "cell", as `parse_nasbench201` gives it.  An edge may also hold several operations, with
+            weights, or none at all: what is left of a pruned supernet.
         task: pictures (channels, height, width) and classes.
         channels: C of the first stage; each residual block doubles it and halves the resolution.
         cells: cells of each stage, N.
@@ -76,6 +84,7 @@ class NasBench201Network(nn.Module):
         check_pictures(task)
         check_sizes(channels=channels, cells=cells)
         genes = _checked(genotype)
+        self.task = task
         self.stem = nn.Sequential(nn.Conv2d(task.shape[0], channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         body: list[nn.Module] = []
         for stage in range(3):
@@ -138,16 +147,19 @@ def _operation(name: str, channels: int) -> nn.Module:
 
 
 def _checked(genotype: Genotype) -> tuple[Gene, ...]:
-    """The six genes, in the order of `EDGES`."""
+    """All genes in the order of `EDGES`; those of one edge in their own order."""
     if set(genotype.groups) != {GROUP}:
         raise GenotypeError(f"a NAS-Bench-201 genotype has the one group {GROUP!r}, not {sorted(genotype.groups)}")
     genes = tuple(sorted(genotype.groups[GROUP], key=lambda gene: (gene.node, gene.source)))
     for gene in genes:
         if gene.operation not in OPERATIONS:
             raise GenotypeError(str(UnknownNameError("NAS-Bench-201 operation", gene.operation, OPERATIONS)))
-    edges = tuple((gene.source, gene.node) for gene in genes)
-    if edges != EDGES:
-        raise GenotypeError(f"a NAS-Bench-201 cell has one operation on each of the edges {EDGES}, not {edges}")
+    if not set(EDGES).issuperset(_edges(genes)):
+        raise GenotypeError(f"{_FAULT}, not {_edges(genes)}")
     if genotype.outputs.get(GROUP, ()) not in ((), (NODES - 1,)):
         raise GenotypeError(f"the output of a NAS-Bench-201 cell is node {NODES - 1}, not {genotype.outputs[GROUP]}")
     return genes
+
+
+def _edges(genes: Sequence[Gene]) -> tuple[tuple[int, int], ...]:
+    return tuple((gene.source, gene.node) for gene in genes)

@@ -18,7 +18,9 @@ def lnas_strategies(register: Any) -> None:
 @hookimpl
 def lnas_spaces(register: Any) -> None:
     """The cells of DARTS."""
-    register("cells", "lnas.builtin.cells:CellSpace", summary="normal and reduction cells of eight candidate operations")
+    small = "channels=2,layers=3,nodes=2,network_channels=2,network_layers=3"
+    summary = "normal and reduction cells of eight candidate operations"
+    register("cells", "lnas.builtin.cells:CellSpace", summary=summary, small=small)
 
 
 @hookimpl

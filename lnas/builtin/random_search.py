@@ -52,9 +52,9 @@ class RandomSearch(SearchStrategy):
         self.generator = stream(seed, "random search")
         self.sgd = AnnealedSGD(space.named_parameters(), steps, Annealing(lr, lr_min, momentum, weight_decay, clip))
         self.optimizers = (self.sgd.optimizer,)
-        device = next(space.parameters(), torch.zeros(())).device
-        self.totals = {group: torch.zeros(mask.shape, device=device) for group, mask in space.alive.items()}
-        self.counts = {group: torch.zeros(mask.shape, device=device) for group, mask in space.alive.items()}
+        like = next(space.parameters(), torch.zeros(()))
+        self.totals = {group: like.new_zeros(mask.shape) for group, mask in space.alive.items()}
+        self.counts = {group: like.new_zeros(mask.shape) for group, mask in space.alive.items()}
         self.tried: list[tuple[Genotype, Tensor]] = []
 
     def step(self, train: Batch, val: Batch = None) -> Metrics:
@@ -66,7 +66,7 @@ class RandomSearch(SearchStrategy):
         with torch.no_grad(), preserved_buffers(self.space):
             [reward] = self.average([-self.loss(lambda x: self._run(x, paths), val)])  # it ranks architectures
         for group, used in paths.items():
-            used = used.to(reward.device)
+            used = used.to(reward.device, non_blocking=True)
             self.totals[group] += used * reward
             self.counts[group] += used
         self.tried = [*self.tried, (genotype, reward)][-self.candidates :]
@@ -78,8 +78,9 @@ class RandomSearch(SearchStrategy):
         return self.space.discretize(scores, "argmax")
 
     def _run(self, x: Any, paths: Paths) -> Any:
-        device = next(self.space.parameters()).device
-        return self.space(x, {group: open_.to(device, torch.float32) for group, open_ in paths.items()}, paths)
+        like = next(self.space.parameters())
+        gates = {group: open_.to(like.device, like.dtype, non_blocking=True) for group, open_ in paths.items()}
+        return self.space(x, gates, paths)
 
     def predict(self, x: Any) -> Any:
         """The output of alpha* with the shared weights; of all live paths, equally weighted, before the first step."""
@@ -93,7 +94,7 @@ class RandomSearch(SearchStrategy):
         mean = sum((total.sum() for total in self.totals.values()), start=torch.zeros(())) / used.clamp_min(1)
         return {
             group: torch.where(count > 0, self.totals[group] / count.clamp_min(1) - mean.to(count.device), 0.0)
-            * self.space.alive[group].to(count.device)
+            * self.space.alive[group].to(count.device, non_blocking=True)
             for group, count in self.counts.items()
         }
 

@@ -64,7 +64,7 @@ class Alpha(MaskTarget):
         """alpha ⊙ M_alpha; dead paths leave the space and the optimizers."""
         space, optimizers = self.strategy.space, self.strategy.optimizers
         for group, alpha in self.strategy.alphas().items():
-            alive = space.alive[group].to(alpha.device)
+            alive = space.alive[group].to(alpha.device, non_blocking=True)  # after every step: nothing waits
             alpha.masked_fill_(~alive, 0)
             mask_moments(optimizers, alpha, alive)
         if not all(torch.equal(alive, self._released.get(group, alive[:0])) for group, alive in space.alive.items()):

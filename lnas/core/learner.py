@@ -1,8 +1,9 @@
 """The unit of work is one step.  Whoever can drive a strategy can drive a whole pipeline, for both are learners."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -57,6 +58,12 @@ class Learner(ABC):
 class SearchStrategy(Learner):
     """Chooses an architecture in `space`; owns alpha, a controller or a table of scores."""
 
+    suggested: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """A fragment of configuration that suits it, above the data set's and below all that a user says: "space", "epochs",
+    "batch", "validation" or "train".  Options of a space without a name are for cells, and count only where cells are searched.
+    """
+    waits: ClassVar[str] = ""
+    """Why and when a step has to wait for a value of the device, where one does: "which paths run depends on alpha"."""
     space: SearchSpace
 
     @abstractmethod

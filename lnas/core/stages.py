@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from torch import Tensor, nn
 
-from lnas.core.errors import ConfigError
+from lnas.core.errors import ConfigError, ContractError
 from lnas.core.genotype import Genotype
 from lnas.core.learner import Learner, SearchStrategy
 from lnas.core.random import seeded
@@ -76,8 +76,15 @@ class Search(Stage):
         return Rounds(self.strategy, self.pruning.target(self.strategy), self.pruning, *self.loop())
 
     def end(self, rounds: Rounds, ticket: Ticket) -> Ticket:
-        """Adds alpha*."""
-        return replace(ticket, genotype=self.strategy.genotype(), sparsity=_with_sparsity(ticket, rounds))
+        """Adds alpha*.
+
+        Raises:
+            ContractError: where the strategy gives no genotype.
+        """
+        genotype = self.strategy.genotype()
+        if not isinstance(genotype, Genotype):
+            raise ContractError("strategy", f"genotype() must return a Genotype, not a {type(genotype).__name__}")
+        return replace(ticket, genotype=genotype, sparsity=_with_sparsity(ticket, rounds))
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,8 @@ class Retrain(Stage):
         rewind = self.pruning.rewind
         with seeded(self.seed, "network"):
             network = self.derive(ticket.genotype)
+        if not isinstance(network, nn.Module):
+            raise ContractError("space", f"derive() must return an nn.Module, not a {type(network).__name__}")
         learner = self.fit(network, self.steps if rewind is None or not k else rewind + max(k, finish))
         return Rounds(learner, self.pruning.target(learner), self.pruning, k, finish)
 

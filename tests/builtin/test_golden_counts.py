@@ -5,7 +5,8 @@ from torch import nn
 
 from lnas.builtin.cells import CellSpace
 from lnas.builtin.genotypes import genotype
-from lnas.builtin.nasbench201 import NasBench201Network, parse
+from lnas.builtin.nasbench201 import NasBench201Network
+from lnas.builtin.nasbench201 import parse_nasbench201 as parse
 from lnas.builtin.network import CellNetwork
 from lnas.core.genotype import Gene, Genotype
 from lnas.core.types import Task

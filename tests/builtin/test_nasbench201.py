@@ -3,7 +3,9 @@ import itertools
 import pytest
 import torch
 
-from lnas.builtin.nasbench201 import EDGES, OPERATIONS, NasBench201Network, parse, unparse
+from lnas.builtin.nasbench201 import EDGES, OPERATIONS, NasBench201Network
+from lnas.builtin.nasbench201 import parse_nasbench201 as parse
+from lnas.builtin.nasbench201 import unparse_nasbench201 as unparse
 from lnas.core.errors import ConfigError, GenotypeError
 from lnas.core.genotype import Gene, Genotype
 from lnas.core.types import Task
@@ -71,7 +73,7 @@ def test_a_string_of_another_form_is_refused(text: str, message: str) -> None:
     ("genotype", "message"),
     [
         (Genotype({"normal": parse(MIXED).groups["cell"]}), "the one group 'cell'"),
-        (Genotype({"cell": parse(MIXED).groups["cell"][:5]}), "one operation on each"),
+        (Genotype({"cell": (*parse(MIXED).groups["cell"], Gene("none", 3, 4))}), "one operation on each"),
         (Genotype(parse(MIXED).groups, {"cell": (2,)}), "is node 3"),
     ],
 )
@@ -80,6 +82,29 @@ def test_another_genotype_is_neither_a_string_nor_a_network(genotype: Genotype, 
         unparse(genotype)
     with pytest.raises(GenotypeError, match=message):
         NasBench201Network(genotype, TINY)
+
+
+def test_an_edge_without_a_gene_is_one_of_none() -> None:
+    cell = parse(MIXED)
+    genes = tuple(gene for gene in cell.groups["cell"] if gene.operation != "none")
+    assert len(genes) == 4 and unparse(Genotype({"cell": genes}, {"cell": (3,)})) == MIXED
+    networks = []
+    for genotype in (cell, Genotype({"cell": genes})):
+        torch.manual_seed(0)
+        networks.append(NasBench201Network(genotype, TINY, channels=4, cells=1).eval())
+    x = torch.randn(2, 3, 8, 8)
+    assert networks[0](x).equal(networks[1](x))
+
+
+def test_several_operations_of_an_edge_are_added_and_no_string_says_so() -> None:
+    genes = parse(every("none").replace("|none~0|none~1|none~2|", "|skip_connect~0|none~1|none~2|")).groups["cell"]
+    both = Genotype({"cell": (*genes, Gene("avg_pool_3x3", 0, 3, 0.5))})
+    x = torch.randn(2, 4, 6, 6, dtype=torch.float64)
+    found = NasBench201Network(both, TINY, channels=4, cells=1).double().body[0](x)
+    pooled = torch.nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    torch.testing.assert_close(found, x + 0.5 * pooled, rtol=0, atol=1e-15)
+    with pytest.raises(GenotypeError, match="one operation on each"):
+        unparse(Genotype({"cell": (*genes, Gene("avg_pool_3x3", 0, 3))}))
 
 
 def weighted() -> Genotype:

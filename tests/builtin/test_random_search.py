@@ -164,3 +164,18 @@ def test_once_paths_have_died_the_genotype_is_what_survives(make_space: Any, mak
 def test_candidates_below_one_are_refused(make_space: Any, loss: Any) -> None:
     with pytest.raises(ConfigError, match="candidates must be at least 1, not 0"):
         RandomSearch(make_space(), loss, candidates=0)
+
+
+def test_a_space_in_double_precision_is_searched_in_it(make_space: Any, make_batches: Any, loss: Any) -> None:
+    search = RandomSearch(make_space().double(), loss)
+    for train, val in make_batches(3, dtype=torch.float64):
+        search.step(train, val)
+    # Every path's mean reward less the mean of all, from the table of what was tried: nothing was rounded to single precision.
+    rewards = [(search.space.paths(genotype), reward) for genotype, reward in search.tried]
+    used = [(paths["normal"], reward) for paths, reward in rewards]
+    uses = torch.stack([sum(mask.sum() for mask in paths.values()) for paths, _ in rewards])
+    mean = (uses * torch.stack([reward for _, reward in rewards])).sum() / uses.sum()
+    for edge, operation in (used[0][0] | used[1][0]).nonzero().tolist():
+        own = torch.stack([reward for mask, reward in used if mask[edge, operation]])
+        assert own.dtype == torch.float64
+        assert abs(search.alphas()["normal"][edge, operation] - (own.mean() - mean)) < 1e-14
