@@ -32,7 +32,7 @@ BENCHMARKS = {
     "retrain": Benchmark(retrain.measure, ("retrain_big",)),
     "gradients": Benchmark(gradients.measure, ("float64_gradients",)),
     "memory": Benchmark(memory.measure),
-    "startup": Benchmark(startup.measure),
+    "startup": Benchmark(startup.measure, ("startup_plugins",)),
     "growth": Benchmark(growth.measure),
 }
 MEASURED_BY = {key: name for name, benchmark in BENCHMARKS.items() for key in (*benchmark.keys, name)}

@@ -1,4 +1,4 @@
-"""What `lnas --help` takes, over importing the modules that it imports of others: libraries and Python's own."""
+"""What `lnas --help` takes: over importing the modules of others that it imports, and over the same without plugins."""
 
 import json
 import subprocess
@@ -24,16 +24,30 @@ for name in sys.argv[1:]:
 
 
 def measure(*, quick: bool) -> Measured:
-    """startup_seconds, and the two that it is the difference of: medians of interleaved processes."""
+    """Medians of interleaved processes, and of the differences and the ratio within each round."""
     modules = json.loads(_python("-c", FOREIGN))
     variants = {
         "help": lambda: _python("-m", "lnas", "--help"),
+        "help_without_plugins": lambda: _python("-m", "lnas", "--no-plugins", "--help"),
         "libraries": lambda: _python("-c", IMPORTS, *modules),
     }
     seconds = interleaved(variants, rounds=5 if quick else 15)
-    more = median(all_of_it - libraries for all_of_it, libraries in zip(*seconds.values(), strict=True))
+    rounds = list(zip(*seconds.values(), strict=True))
+    more = {
+        "more_than_libraries": median(all_of_it - libraries for all_of_it, _, libraries in rounds),
+        "more_than_without_plugins": median(all_of_it - without for all_of_it, without, _ in rounds),
+    }
     spent = {name: median(values) for name, values in seconds.items()}
-    return Measured(figures={"startup_seconds": {"more_than_libraries": more, **spent}})
+    ratio = median(all_of_it / without for all_of_it, without, _ in rounds)
+    return Measured({"startup_plugins": ratio}, {"startup_seconds": {**more, **spent}, "plugins": _installed()})
+
+
+def _installed() -> dict[str, float]:
+    """How many plugins there are, and the milliseconds that loading them takes in all."""
+    from lnas import Host
+
+    records = [record for record in Host().plugins if record.origin == "entry point"]
+    return {"installed": len(records), "milliseconds": sum(record.milliseconds for record in records)}
 
 
 def _python(*arguments: str) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "Alpha",
     "Augmentation",
     "Batch",
+    "BatchLoss",
     "CellNetwork",
     "CellSpace",
     "ChoiceSpace",
@@ -21,7 +22,9 @@ __all__ = [
     "DataError",
     "Dataset",
     "EpochDone",
+    "Event",
     "Finished",
+    "Fit",
     "Gates",
     "Gene",
     "Genotype",
@@ -35,14 +38,18 @@ __all__ = [
     "MaskTarget",
     "Metrics",
     "MixedOp",
+    "MixedOperation",
+    "NasBench201Network",
     "Never",
     "NumericalError",
+    "Objective",
     "Observer",
     "OneShot",
     "Paths",
     "Pictures",
     "Pipeline",
     "PluginError",
+    "PluginFailedError",
     "Pool",
     "Predict",
     "Progress",
@@ -55,16 +62,22 @@ __all__ = [
     "Retrain",
     "Rounds",
     "RunError",
+    "RunFiles",
     "RunInUseError",
+    "RunStarted",
+    "Saved",
     "Search",
     "SearchSpace",
     "SearchStrategy",
     "Sparsity",
     "SparsityError",
     "Stage",
+    "StagePlan",
     "StageStarted",
     "State",
     "StepDone",
+    "Stopped",
+    "Switches",
     "Task",
     "Tensors",
     "Theta",
@@ -83,7 +96,9 @@ __all__ = [
     "lottery_ticket",
     "magnitude",
     "mask_moments",
+    "only_for",
     "optimizer_state",
+    "parse_nasbench201",
     "pipeline",
     "probability",
     "prune",
@@ -92,12 +107,14 @@ __all__ = [
     "seeded",
     "sparsity_of",
     "stream",
+    "unparse_nasbench201",
 ]
 
 _MODULE_OF = {
     "Alpha": "lnas.builtin.targets",
     "Augmentation": "lnas.builtin.augmentation",
     "Batch": "lnas.core.types",
+    "BatchLoss": "lnas.core.objective",
     "CellNetwork": "lnas.builtin.network",
     "CellSpace": "lnas.builtin.cells",
     "ChoiceSpace": "lnas.builtin.choices",
@@ -106,7 +123,9 @@ _MODULE_OF = {
     "DataError": "lnas.core.errors",
     "Dataset": "lnas.core.data",
     "EpochDone": "lnas.host.events",
+    "Event": "lnas.host.events",
     "Finished": "lnas.host.events",
+    "Fit": "lnas.core.stages",
     "Gates": "lnas.core.space",
     "Gene": "lnas.core.genotype",
     "Genotype": "lnas.core.genotype",
@@ -120,14 +139,18 @@ _MODULE_OF = {
     "MaskTarget": "lnas.core.mask",
     "Metrics": "lnas.core.types",
     "MixedOp": "lnas.builtin.choices",
+    "MixedOperation": "lnas.builtin.mixed",
+    "NasBench201Network": "lnas.builtin.nasbench201",
     "Never": "lnas.builtin.schedules",
     "NumericalError": "lnas.core.errors",
+    "Objective": "lnas.core.objective",
     "Observer": "lnas.host.events",
     "OneShot": "lnas.builtin.schedules",
     "Paths": "lnas.core.space",
     "Pictures": "lnas.builtin.pictures",
     "Pipeline": "lnas.core.pipeline",
     "PluginError": "lnas.core.errors",
+    "PluginFailedError": "lnas.core.errors",
     "Pool": "lnas.core.mask",
     "Predict": "lnas.core.types",
     "Progress": "lnas.core.pipeline",
@@ -140,16 +163,22 @@ _MODULE_OF = {
     "Retrain": "lnas.core.stages",
     "Rounds": "lnas.core.rounds",
     "RunError": "lnas.core.errors",
+    "RunFiles": "lnas.report.read",
     "RunInUseError": "lnas.core.errors",
+    "RunStarted": "lnas.host.events",
+    "Saved": "lnas.host.events",
     "Search": "lnas.core.stages",
     "SearchSpace": "lnas.core.space",
     "SearchStrategy": "lnas.core.learner",
     "Sparsity": "lnas.core.rounds",
     "SparsityError": "lnas.core.errors",
     "Stage": "lnas.core.stages",
+    "StagePlan": "lnas.host.plan",
     "StageStarted": "lnas.host.events",
     "State": "lnas.core.types",
     "StepDone": "lnas.host.events",
+    "Stopped": "lnas.host.events",
+    "Switches": "lnas.host.switches",
     "Task": "lnas.core.types",
     "Tensors": "lnas.core.mask",
     "Theta": "lnas.builtin.targets",
@@ -168,7 +197,9 @@ _MODULE_OF = {
     "lottery_ticket": "lnas.builtin.tickets",
     "magnitude": "lnas.core.mask",
     "mask_moments": "lnas.core.optimizers",
+    "only_for": "lnas.core.mask",
     "optimizer_state": "lnas.core.optimizers",
+    "parse_nasbench201": "lnas.builtin.nasbench201",
     "pipeline": "lnas.host.pipelines",
     "probability": "lnas.builtin.importances",
     "prune": "lnas.core.mask",
@@ -177,6 +208,7 @@ _MODULE_OF = {
     "seeded": "lnas.core.random",
     "sparsity_of": "lnas.core.mask",
     "stream": "lnas.core.random",
+    "unparse_nasbench201": "lnas.builtin.nasbench201",
 }
 
 if TYPE_CHECKING:
@@ -190,6 +222,8 @@ if TYPE_CHECKING:
     from lnas.builtin.folder import folder
     from lnas.builtin.genotypes import genotype
     from lnas.builtin.importances import probability, random
+    from lnas.builtin.mixed import MixedOperation
+    from lnas.builtin.nasbench201 import NasBench201Network, parse_nasbench201, unparse_nasbench201
     from lnas.builtin.network import CellNetwork
     from lnas.builtin.pictures import Pictures
     from lnas.builtin.random_search import RandomSearch
@@ -205,6 +239,7 @@ if TYPE_CHECKING:
         LnasError,
         NumericalError,
         PluginError,
+        PluginFailedError,
         RunError,
         RunInUseError,
         SparsityError,
@@ -212,20 +247,36 @@ if TYPE_CHECKING:
     )
     from lnas.core.genotype import Gene, Genotype
     from lnas.core.learner import Learner, SearchStrategy
-    from lnas.core.mask import Importance, MaskTarget, Pool, Tensors, magnitude, prune, sparsity_of
+    from lnas.core.mask import Importance, MaskTarget, Pool, Tensors, magnitude, only_for, prune, sparsity_of
+    from lnas.core.objective import BatchLoss, Objective
     from lnas.core.optimizers import drop_parameters, load_optimizer_state, mask_moments, optimizer_state
     from lnas.core.pipeline import Pipeline, Progress
     from lnas.core.random import seeded, stream
     from lnas.core.rounds import Pruning, Rounds, Sparsity
     from lnas.core.schedule import PruningSchedule
     from lnas.core.space import Gates, Paths, SearchSpace, relax
-    from lnas.core.stages import Retrain, Search, Stage, Ticket
+    from lnas.core.stages import Fit, Retrain, Search, Stage, Ticket
     from lnas.core.types import Batch, Loss, Metrics, Predict, State, Task
-    from lnas.host.events import EpochDone, Finished, Observer, Pruned, Resumed, StageStarted, StepDone
+    from lnas.host.events import (
+        EpochDone,
+        Event,
+        Finished,
+        Observer,
+        Pruned,
+        Resumed,
+        RunStarted,
+        Saved,
+        StageStarted,
+        StepDone,
+        Stopped,
+    )
     from lnas.host.hookspecs import Register, hookimpl
     from lnas.host.models import load_model
     from lnas.host.pipelines import pipeline
+    from lnas.host.plan import StagePlan
     from lnas.host.plugins import Host
+    from lnas.host.switches import Switches
+    from lnas.report.read import RunFiles
 
 
 def __getattr__(name: str) -> object:

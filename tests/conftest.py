@@ -1,6 +1,10 @@
 """The tiny things that most tests share: a task, its supernet, its batches and its loss."""
 
-from collections.abc import Callable
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +20,9 @@ TASK = Task((1, 6, 6), 3)
 Pair = tuple[Tensor, Tensor]
 MakeSpace = Callable[..., CellSpace]
 MakeBatches = Callable[..., list[tuple[Pair, Pair]]]
+Install = Callable[..., Path]
+
+FIRST_PARTY = {path.name for path in (Path(__file__).parents[1] / "plugins").iterdir()}
 
 
 @pytest.fixture
@@ -62,3 +69,46 @@ def loss() -> Loss:
         return torch.nn.functional.cross_entropy(network(pictures), labels)
 
     return cross_entropy
+
+
+@pytest.fixture
+def built_in_parts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First-party plugins that are installed stay out of sight, so that lists of names are the same everywhere."""
+    installed = metadata.entry_points
+
+    def without_ours(*, group: str) -> list[metadata.EntryPoint]:
+        return [point for point in installed(group=group) if point.dist is None or point.dist.name not in FIRST_PARTY]
+
+    monkeypatch.setattr("lnas.host.found.metadata.entry_points", without_ours)
+
+
+@pytest.fixture
+def install(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, forgotten: None) -> Install:
+    """`install(name, source)` puts a distribution lnas-NAME 0.3 with one module lnas_NAME on the import path."""
+    place = tmp_path_factory.mktemp("site")
+    monkeypatch.syspath_prepend(str(place))
+
+    def write(name: str, source: str, *, entry: str | None = None, target: str | None = None, version: str = "0.3") -> Path:
+        module = f"lnas_{name}"
+        text = textwrap.dedent(source).replace("{module}", module)
+        (place / f"{module}.py").write_text(text, encoding="utf-8")
+        info = place / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: lnas-{name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[lnas]\n{entry or name} = {target or module}\n")
+        return place / f"{module}.py"
+
+    return write
+
+
+@pytest.fixture
+def forgotten(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test writes and imports is no module for the next one."""
+    before, here = set(sys.modules), str(tmp_path_factory.getbasetemp())
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    yield
+    for name in set(sys.modules) - before:
+        module = sys.modules[name]
+        places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+        if any(str(place).startswith(here) for place in places):
+            del sys.modules[name]

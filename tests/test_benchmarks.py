@@ -225,7 +225,10 @@ def test_the_last_line_of_the_json_is_one_object_of_ratios(tmp_path: Path) -> No
     assert ratios["activations_big_checkpointed"] < ratios["activations_big"] < 1
     figures = {line.pop("benchmark"): line for line in lines}
     assert figures["memory"]["peak_megabytes"]["ours"] > 50
-    assert figures["startup"]["startup_seconds"].keys() == {"more_than_libraries", "help", "libraries"}
+    assert figures["startup"]["startup_seconds"].keys() == {
+        *("more_than_libraries", "more_than_without_plugins", "help", "help_without_plugins", "libraries"),
+    }
+    assert figures["startup"]["plugins"].keys() == {"installed", "milliseconds"}
     assert figures["growth"]["growth with live paths, ours"].keys() == {"0.5", "1"}
     assert "live paths" in (tmp_path / "growth.svg").read_text()
 
@@ -234,7 +237,9 @@ def test_the_last_line_of_the_json_is_one_object_of_ratios(tmp_path: Path) -> No
 def test_a_benchmark_is_asked_for_by_its_name_or_by_a_key() -> None:
     result = CliRunner().invoke(program.main, ["float64_gradients", "startup", "--quick"])
     assert result.exit_code == 0, result.output
-    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["float64_gradients", "startup_seconds"]
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == [
+        *("float64_gradients", "startup_plugins", "startup_seconds", "plugins"),
+    ]
 
 
 @pytest.mark.parametrize(("arguments", "message"), [(["dead_51"], "dead_51"), (["startup", "--plot", "x.svg"], "growth")])

@@ -16,10 +16,12 @@ from lnas.cli.components import components
 from lnas.cli.config import config
 from lnas.cli.cost import cost
 from lnas.cli.plugins import plugins
+from lnas.cli.plugins_commands import PluginCommand
 from lnas.cli.run import resume, run
 from lnas.cli.session import Session
 from lnas.cli.show import evaluate, report, show
-from lnas.core.errors import LnasError
+from lnas.cli.switches import everywhere
+from lnas.core.errors import LnasError, PluginFailedError
 
 BUG, BAD_INPUT, SIGNALLED, INTERRUPTED, NO_READER = 1, 2, 128, 130, 141
 """Exit codes of our own; an `LnasError` brings its own."""
@@ -34,6 +36,27 @@ Then:   lnas show latest
 
 class Program(click.Group):
     """A group that turns every error into one line on standard error and an exit code: the one place that does."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Those of lnas, in order, then those of plugins."""
+        own = super().list_commands(ctx)
+        return [*own, *sorted(set(self._of_plugins(ctx)) - set(own))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One of lnas; else one of a plugin, which is imported when it is called."""
+        return super().get_command(ctx, cmd_name) or self._of_plugins(ctx).get(cmd_name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of that name; where there is none, the nearest is looked for among those of plugins too."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+
+    def _of_plugins(self, ctx: click.Context) -> dict[str, click.Command]:
+        session = ctx.find_object(Session) or Session()
+        parts = reversed(session.silent_host().registry.all("command"))  # the first of a name wins
+        return {part.name: PluginCommand(part) for part in parts}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Begin a session, and read the options that stand before the command."""
@@ -55,6 +78,9 @@ def _reported(context: click.Context) -> Iterator[None]:
             yield
     except (click.exceptions.Exit, click.Abort):
         raise
+    except click.exceptions.NoArgsIsHelpError as error:  # a group of a plugin, called without a command
+        output.text(error.ctx.get_help() if error.ctx else "")
+        context.exit(0)
     except click.UsageError as error:
         output.fail(_usage(error, context))
         context.exit(BAD_INPUT)
@@ -65,6 +91,8 @@ def _reported(context: click.Context) -> Iterator[None]:
         _traceback(context)
         if error.exit_code > SIGNALLED:  # stopping is normal
             output.note(f"lnas: {error}")
+        elif isinstance(error, PluginFailedError):
+            output.fail(f"{error}{_again(context)}")
         else:
             output.fail(str(error))
         context.exit(error.exit_code)
@@ -77,8 +105,10 @@ def _reported(context: click.Context) -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
             context.exit(NO_READER)
         _traceback(context)
-        again = "" if context.obj.debug else "; run again with --debug for the traceback"
-        output.fail(f"{type(error).__name__}: {error}; this is a bug of lnas{again}")
+        if blamed := context.obj.blamed(error):
+            output.fail(f"{blamed}{_again(context)}")
+        else:
+            output.fail(f"{type(error).__name__}: {error}; this is a bug of lnas{_again(context)}")
         context.exit(BUG)
 
 
@@ -89,6 +119,10 @@ def _flushed() -> Iterator[None]:
         yield
     finally:
         sys.stdout.flush()
+
+
+def _again(context: click.Context) -> str:
+    return "" if context.obj.debug else "; run again with --debug for the traceback"
 
 
 def _traceback(context: click.Context) -> None:
@@ -106,14 +140,8 @@ def _usage(error: click.UsageError, context: click.Context) -> str:
     return f"{place}{message[:1].lower()}{message[1:]}{hint}; see {' '.join(['lnas', *where.split()])} --help"
 
 
-def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        context.find_root().obj.debug = True
-
-
 @click.group(cls=Program, help=HELP, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lnas", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, expose_value=False, callback=_debug, help="Show the traceback of an error.")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Show the help where no command is named."""
@@ -122,11 +150,12 @@ def main(context: click.Context) -> None:
 
 
 def _add(command: click.Command, group: click.Group) -> None:
-    """Add a command that knows --debug too, for people add it at the end of a line."""
-    for leaf in command.commands.values() if isinstance(command, click.Group) else [command]:
-        leaf.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, callback=_debug, hidden=True))
+    """Add a command that knows the common options too, for people add them at the end of a line."""
+    for leaf in (command, *command.commands.values()) if isinstance(command, click.Group) else (command,):
+        everywhere(leaf)
     group.add_command(command)
 
 
+everywhere(main, hidden=False)
 for _command in (run, resume, show, evaluate, report, cost, components, plugins, config, completion):
     _add(_command, main)

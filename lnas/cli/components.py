@@ -1,6 +1,7 @@
 """`lnas components`: the parts that there are, and the options of one."""
 
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,9 @@ from lnas.core.errors import UnknownNameError
 if TYPE_CHECKING:
     from lnas.host.options import Option
     from lnas.host.registry import Component, Registry
+
+_SECTIONS = re.compile(r"^(?:Args|Raises|Returns|Attributes):$", re.MULTILINE)
+"""What a docstring says to those who call the part; those who type its name read the table of options."""
 
 TRAIN = "train"
 """The retraining is one part that cannot be exchanged, but has options: those of --train."""
@@ -114,7 +118,8 @@ def _default(option: "Option") -> str:
 
 def _describe(part: "Component") -> None:
     output.text(f"{part.kind} {part.name} ({_source(part)}): {part.summary}\n")
-    output.text(inspect.getdoc(part.load()) or "")
+    if words := _SECTIONS.split(inspect.getdoc(part.load()) or "", maxsplit=1)[0].rstrip():
+        output.text(words)
     options = _options(part)
     if options:
         rows = (

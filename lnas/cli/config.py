@@ -31,8 +31,10 @@ def values(config: "Config") -> dict[str, object]:
     plain: dict[str, object] = {}
     for field in fields(config):
         value = getattr(config, field.name)
-        if field.name in ("prune", "observe"):
+        if field.name in ("prune", "observe", "cost"):
             plain[field.name] = [str(part) for part in value]
+        elif field.name == "plugins":
+            plain[field.name] = list(value)
         elif field.name == "train":
             plain[field.name] = dict(value)
         else:
@@ -52,7 +54,7 @@ def _rows(merged: "Merged") -> list[tuple[str, str, str]]:
             words = value[option] if name == "train" else value.options[option]
         elif name in ("strategy", "space", "data"):
             words = value.name
-        elif name in ("prune", "observe"):
+        elif name in ("prune", "observe", "cost", "plugins"):
             words = " and ".join(map(str, value)) or "nothing"
         elif name == "train":
             words = ",".join(f"{key}={item}" for key, item in value.items()) or "defaults"

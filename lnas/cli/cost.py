@@ -33,6 +33,7 @@ AT_LEAST_ONE = click.IntRange(min=1)
 @click.option("--input-channels", type=AT_LEAST_ONE, metavar="N", help="Channels of a picture.  [default: 3]")
 @click.option("--data", metavar="SPEC", help="Take classes and pictures from this data set.")
 @click.option("--against", metavar="COUNTER", help="Count with ptflops or ptflops-aten as well.")
+@click.option("--cost", "measures", metavar="SPEC", multiple=True, help="Measure of a plugin; may be repeated.")
 @click.option("--latency", is_flag=True, help="Measure the time of a forward pass too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @pass_session
@@ -47,6 +48,7 @@ def cost(
     input_channels: int | None,
     data: str | None,
     against: str | None,
+    measures: tuple[str, ...],
     latency: bool,
     as_json: bool,
 ) -> None:
@@ -56,11 +58,14 @@ def cost(
     """
     from lnas import cost as counting
     from lnas.host.architectures import network, supernet
+    from lnas.host.costs import checked_measures, measured
+    from lnas.host.spec import Spec
 
     if (architecture is None) == (space is None):
         raise ConfigError("cost needs either a GENOTYPE, FILE or RUN, or --space SPEC")
     if against is not None and against not in COUNTERS:
         raise UnknownNameError("counter", against, COUNTERS)
+    specs = checked_measures(session.host().registry, map(Spec.parse, measures))
     task = _task(session, data, classes=classes, size=size, input_channels=input_channels)
     if space is not None:
         subject, task = supernet(space, session.host(), task=task, channels=channels, layers=layers)
@@ -74,11 +79,16 @@ def cost(
         counting.latency(subject, task) if latency else None,
     )
     backend: Any = COUNTERS.get(against or "")
+    costs = {str(spec): measured(session.host().registry, spec, subject, task) for spec in specs}
     comparison = counting.against_ptflops(subject, task, backend) if backend else None
     if as_json:
-        output.document(figures.to_json() | ({"against": asdict(comparison)} if comparison else {}))
+        more = ({"costs": costs} if costs else {}) | ({"against": asdict(comparison)} if comparison else {})
+        output.document(figures.to_json() | more)
         return
-    output.result(space or architecture or "", table(_rows(figures, task)))
+    output.result(
+        space or architecture or "",
+        table([*_rows(figures, task), *((f"Cost, {name}", f"{figure:,.6g}") for name, figure in costs.items())]),
+    )
     if comparison:
         _compare(comparison)
 

@@ -11,7 +11,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from lnas.cli import output
-from lnas.host.events import EpochDone, Event, Finished, Observer, Pruned, Resumed, StageStarted, StepDone
+from lnas.host.events import (
+    EpochDone,
+    Event,
+    Finished,
+    Observer,
+    Pruned,
+    Resumed,
+    RunStarted,
+    Saved,
+    StageStarted,
+    StepDone,
+    Stopped,
+)
 from lnas.host.job import Job
 from lnas.report.table import duration, percent
 from lnas.report.text import line
@@ -74,7 +86,7 @@ def line_of(event: Event) -> str | None:
             rewound = "" if event.rewind is None else f", rewound to step {event.rewind}"
             sparsity = f"{event.target} sparsity {event.attained:.4f}, {event.asked:.4f} asked"
             return f"{progress.stage} round {progress.round}/{progress.rounds}: {sparsity}{rewound}"
-        case StepDone() | Finished():
+        case RunStarted() | StepDone() | Saved() | Stopped() | Finished():
             return None
     assert_never(event)
 

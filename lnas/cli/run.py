@@ -46,6 +46,7 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
     """
     from lnas.host.assemble import build
     from lnas.host.config import to_toml
+    from lnas.host.foreign import aside
     from lnas.host.rundir import RunDirectory
     from lnas.host.runtime import leave_a_core
 
@@ -63,7 +64,8 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
         }
         # refused before the data are moved and the supernet is built
         directory = Path(processes.told(lambda: str(RunDirectory.free(**place))))
-        job = build(config, session.host(), dataset, processes)
+        with aside():
+            job = build(config, session.host(), dataset, processes)
         if not processes.first:
             if not dry_run:
                 job.run(RunDirectory(directory))
@@ -83,6 +85,7 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
 def resume(context: click.Context, run: str, require_exact: bool, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint; `latest` is the run whose status changed last."""
     from lnas.host.assemble import reopen
+    from lnas.host.foreign import aside
     from lnas.host.rundir import RunDirectory
     from lnas.host.runtime import leave_a_core
 
@@ -95,7 +98,8 @@ def resume(context: click.Context, run: str, require_exact: bool, as_json: bool)
                 output.note(f"{directory.path} is finished; nothing is left to do")
                 tell(directory.path, as_json=as_json)
             return
-        job, directory = reopen(directory.path, session.host(), processes)
+        with aside():
+            job, directory = reopen(directory.path, session.host(), processes)
         if processes.first:
             _run(session, job, lambda: directory, as_json=as_json, require_exact=require_exact)
         else:
@@ -106,6 +110,7 @@ def _run(
     session: Session, job: "Job", open_directory: "Callable[[], RunDirectory]", *, as_json: bool, require_exact: bool = False
 ) -> None:
     from lnas.cli.progress import watching
+    from lnas.host.foreign import aside
     from lnas.report.pace import paces
     from lnas.report.page import write
     from lnas.report.read import read
@@ -114,13 +119,14 @@ def _run(
     with watching(job) as observer:
         directory = open_directory()
         command = ("lnas", *session.arguments)
-        summary = job.run(directory, observers=[observer], command=command, require_exact=require_exact)
+        with aside():
+            summary = job.run(directory, observers=[observer], command=command, require_exact=require_exact)
     if as_json:
         output.document(summary)
     else:
         output.result(rich_table(summary, paces(read(directory.path))))
     say = output.note if as_json else output.text
-    say(f"Report: {write(directory.path)}")
+    say(f"Report: {write(directory.path, session.host().registry)}")
     say(f"To see this again: lnas show {shlex.quote(str(directory.path))}")
 
 

@@ -70,6 +70,7 @@ SETTINGS = (
     _Setting("device", "NAME", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.  [default: auto]"),
     _Setting("precision", "NAME", "float32, tf32, bf16 or float64.  [default: float32]"),
     _Setting("observe", "SPEC", "Observer of a plugin that is told what happens; may be repeated.", "observer", several=True),
+    _Setting("cost", "SPEC", "Measure of a plugin that the network is put to at the end; may be repeated.", "cost", several=True),
     _Setting("out", "FOLDER", "Folder of the run directories.  [default: runs]"),
     _Setting("name", "NAME", "Name of the run directory.  [default: made of recipe, data and seed]"),
     _Setting(FILE, "FILE", "TOML file with any of these; LNAS_* variables and this command line overrule it."),
@@ -105,16 +106,18 @@ def resolved(context: click.Context) -> "tuple[Merged, Dataset]":
     """
     from lnas.host.assemble import resolve
     from lnas.host.config import read_toml
+    from lnas.host.foreign import aside
 
     typed = dict(given(context))
     file = typed.pop(FILE, None)
     session = context.ensure_object(Session)
-    return resolve(
-        session.host(),
-        file=None if file is None else read_toml(str(file)),
-        environment=os.environ,
-        command_line=typed,
-    )
+    with aside():
+        return resolve(
+            session.host(),
+            file=None if file is None else read_toml(str(file)),
+            environment=os.environ,
+            command_line=typed,
+        )
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -126,9 +129,7 @@ def _names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list
     """Completes the name of a part; what follows a comma is the user's."""
 
     def names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from lnas.host.plugins import Host
-
-        parts = Host().registry.all(kind)
+        parts = context.find_root().ensure_object(Session).silent_host().registry.all(kind)
         return [CompletionItem(part.name, help=part.summary) for part in parts if part.name.startswith(incomplete)]
 
     return names

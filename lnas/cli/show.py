@@ -78,11 +78,12 @@ def evaluate(session: Session, run: str, data: str | None, device: str, as_json:
 
 @click.command(short_help="Write the report of a run again.")
 @click.argument("run")
-def report(run: str) -> None:
+@pass_session
+def report(session: Session, run: str) -> None:
     """Write report.html of RUN again, and print where it lies."""
     from lnas.report.page import write
 
-    output.text(str(write(found(run))))
+    output.text(str(write(found(run), session.host().registry)))
 
 
 def _quoted(path: Path) -> str:

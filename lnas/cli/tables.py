@@ -23,7 +23,7 @@ def table(rows: Iterable[Sequence[str]], *, head: Sequence[str] = ()) -> "Table"
     cells = [[Text(line(cell)) for cell in row] for row in rows]
     made = Table(box=box.SIMPLE_HEAD, show_header=bool(head), show_edge=False, pad_edge=False)
     for index in range(len(head) or len(cells[0])):
-        made.add_column(Text(head[index]) if head else "", overflow="fold", header_style="bold")
+        made.add_column(Text(head[index]) if head else "", overflow="fold", no_wrap=index == 0, header_style="bold")
     for row in cells:
         made.add_row(*row)
     return made

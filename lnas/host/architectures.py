@@ -102,7 +102,7 @@ def genotype(text: str) -> Genotype:
     if text.lstrip().startswith("|"):
         if len(text) > MOST_CHARACTERS:
             raise GenotypeError(f"an architecture string of {len(text)} characters is too long; at most {MOST_CHARACTERS}")
-        parsed: Genotype = imported(f"{BENCH}:parse")(text)
+        parsed: Genotype = imported(f"{BENCH}:parse_nasbench201")(text)
         return parsed
     path = _path(text)
     if path is None or not path.exists():

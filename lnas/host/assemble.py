@@ -10,24 +10,31 @@ from torch import nn
 
 from lnas.core.data import Dataset
 from lnas.core.errors import PluginError
-from lnas.core.learner import Learner, SearchStrategy
+from lnas.core.learner import Learner
 from lnas.core.random import seeded
 from lnas.core.rounds import Pruning
 from lnas.core.space import SearchSpace
 from lnas.core.stages import Retrain
 from lnas.core.types import Loss
 from lnas.host import runtime
+from lnas.host.blame import attributing
+from lnas.host.chosen import chosen
 from lnas.host.config import Config, Layer, Merged, merge, read_toml
-from lnas.host.events import Observer
+from lnas.host.contract import checked_dataset, checked_space, checked_strategy
+from lnas.host.costs import checked_measures
+from lnas.host.events import Described, Observer
+from lnas.host.foreign import aside
 from lnas.host.job import Job
 from lnas.host.options import checked, options_of
 from lnas.host.parts import CORRECT, LOSS, TRAINING, factory, imported
 from lnas.host.pipelines import by_stage, make_pipeline
 from lnas.host.plugins import Host
+from lnas.host.present import check_present
 from lnas.host.processes import ALONE, Processes
 from lnas.host.prune_lines import RECIPES
 from lnas.host.prunings import prune_line
 from lnas.host.registry import Registry
+from lnas.host.requirements import check
 from lnas.host.rundir import RunDirectory
 from lnas.host.spec import Spec
 from lnas.host.stream import Stream
@@ -40,7 +47,7 @@ def resolve(
     environment: Mapping[str, str] | None = None,
     command_line: Mapping[str, object] | None = None,
 ) -> tuple[Merged, Dataset]:
-    """Merge every source of configuration; the data set is loaded, since it may suggest settings.
+    """Merge every source of configuration; data set and strategy are loaded, since they may suggest settings.
 
     Args:
         host: where names come from.
@@ -49,14 +56,20 @@ def resolve(
         command_line: by the keys of `Config`.
     """
     plain = merge(file, environment, command_line)
+    check(plain.config.plugins, host.plugins)
     dataset = load_dataset(host, plain.config.data, seed=plain.config.seed)
-    return merge(file, environment, command_line, dataset.suggested), dataset
+    merged = merge(file, environment, command_line, dataset.suggested)
+    strategy = host.registry.get("strategy", merged.config.strategy.name)
+    wanted = getattr(strategy.load(), "suggested", {})
+    if not isinstance(wanted, Mapping):
+        raise PluginError(f"{strategy} has as `suggested` a {type(wanted).__name__}; it must be a mapping of settings")
+    return merge(file, environment, command_line, dataset.suggested, wanted), dataset
 
 
 def load_dataset(host: Host, spec: Spec, *, seed: int) -> Dataset:
     """The data set of a specification, on the CPU."""
-    dataset: Dataset = factory(host.registry, "dataset", spec, seed=seed)()
-    return dataset
+    with attributing(lambda: [host.registry.get("dataset", spec.name)]):
+        return checked_dataset(factory(host.registry, "dataset", spec, seed=seed)())
 
 
 def build(config: Config, host: Host, dataset: Dataset | None = None, processes: Processes = ALONE) -> Job:
@@ -71,6 +84,11 @@ def build(config: Config, host: Host, dataset: Dataset | None = None, processes:
     Raises:
         LnasError: for whatever cannot work.
     """
+    with attributing(lambda: chosen(config, host.registry)):
+        return _built(config, host, dataset, processes)
+
+
+def _built(config: Config, host: Host, dataset: Dataset | None, processes: Processes) -> Job:
     registry, seed = host.registry, config.seed
     device = runtime.device(config.device, processes.place)
     make_space = factory(registry, "space", config.space, seed=seed)
@@ -85,11 +103,9 @@ def build(config: Config, host: Host, dataset: Dataset | None = None, processes:
     search, train = config.epochs.search.steps(per_epoch["search"]), config.epochs.train.steps(per_epoch["train"])
     runtime.seed_globally(seed)
     with seeded(seed, "supernet"):
-        space: SearchSpace = make_space(data.task)
+        space: SearchSpace = checked_space(make_space(data.task))
     space.to(device, runtime.dtype(config.precision))
-    strategy = make_strategy(space, loss, search, seed)
-    if not isinstance(strategy, SearchStrategy):
-        raise PluginError(f"strategy {config.strategy.name} returned a {type(strategy).__name__}, not a SearchStrategy")
+    strategy = checked_strategy(make_strategy(space, loss, search, seed), space)
 
     def fit(network: nn.Module, horizon: int) -> Learner:
         network.to(device, runtime.dtype(config.precision))
@@ -103,6 +119,7 @@ def build(config: Config, host: Host, dataset: Dataset | None = None, processes:
     if not any(isinstance(stage, Retrain) for stage in pipeline.stages):
         raise PluginError(f"recipe {recipe} trains no network; a run ends with one: give its Pipeline a Retrain stage")
     correct = runtime.precise(imported(CORRECT), config.precision, device)
+    checked_measures(registry, config.cost)
     observers = tuple(_observer(registry, spec, seed) for spec in config.observe)
     line = lines.get("train")
     pruned = line.spec if line and prunings["train"].schedule.rounds else None
@@ -117,7 +134,10 @@ def reopen(path: Path, host: Host, processes: Processes = ALONE) -> tuple[Job, R
         LnasError: where it can no longer be built here.
     """
     directory = RunDirectory.open(path)
-    return build(merge(read_toml(directory.config)).config, host, processes=processes), directory
+    config = merge(read_toml(directory.config)).config
+    check(config.plugins, host.plugins)
+    check_present(directory, host.plugins)
+    return build(config, host, processes=processes), directory
 
 
 def _recipe(config: Config, prunings: Mapping[str, Pruning]) -> str:
@@ -130,7 +150,9 @@ def _recipe(config: Config, prunings: Mapping[str, Pruning]) -> str:
 
 
 def _observer(registry: Registry, spec: Spec, seed: int) -> Observer:
-    made = factory(registry, "observer", spec, seed=seed)()
+    make, words = factory(registry, "observer", spec, seed=seed), str(registry.get("observer", spec.name))
+    with aside():
+        made = make()
     if not isinstance(made, Observer):
-        raise PluginError(f"observer {spec.name} returned a {type(made).__name__}, not an Observer")
-    return made
+        raise PluginError(f"{words} returned a {type(made).__name__}, not an Observer")
+    return Described(made, words)

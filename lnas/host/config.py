@@ -1,7 +1,8 @@
-"""One validated, frozen Config out of a file, the environment, the command line and what the data set suggests.
+"""One validated, frozen Config out of a file, the environment, the command line and what data set and strategy suggest.
 
-Defaults < the data set's suggestion < TOML file < environment (LNAS_*) < command line.  A later source replaces a value; the
-options of a part merge key by key as long as it is the same part, and the options of the retraining always do.
+Defaults < the data set's suggestion < the strategy's < TOML file < environment (LNAS_*) < command line.  A later source
+replaces a value; the options of a part merge key by key as long as it is the same part, and the options of the retraining
+always do.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 from lnas.host import toml
 from lnas.host.epochs import Epochs
 from lnas.host.fields import READERS, Precision, read
-from lnas.host.layers import Layer, from_command_line, from_data_set, from_environment, read_toml
+from lnas.host.layers import Layer, from_command_line, from_data_set, from_environment, from_strategy, read_toml
 from lnas.host.prune_lines import RECIPES, expand_recipe, recipe_of, short
 from lnas.host.spec import Spec
 
@@ -39,6 +40,8 @@ class Config:
         device: "auto", or a device of torch; whether it is there is seen when the run begins.
         precision: the number format of the training.
         observe: observers of plugins that are told what happens.
+        cost: what a network costs by the measures of plugins.
+        plugins: requirements on plugins, as pip writes them; `[plugins] require` in a file.
         out: the folder of the run directories.
         name: of the run directory; made up where it is None.
 
@@ -59,6 +62,8 @@ class Config:
     device: str = "auto"
     precision: Precision = "float32"
     observe: tuple[Spec, ...] = ()
+    cost: tuple[Spec, ...] = ()
+    plugins: tuple[str, ...] = ()
     out: str = "runs"
     name: str | None = None
 
@@ -75,8 +80,8 @@ class Merged:
 
     Attributes:
         config: the result.
-        origins: by key, and by "space.layers" or "train.lr" for options: "default", "data set digits", "file x.toml",
-            "environment LNAS_SEED" or "command line".
+        origins: by key, and by "space.layers" or "train.lr" for options: "default", "data set digits", "strategy pc-darts",
+            "file x.toml", "environment LNAS_SEED" or "command line".
     """
 
     config: Config
@@ -88,16 +93,19 @@ def merge(
     environment: Mapping[str, str] | None = None,
     command_line: Mapping[str, object] | None = None,
     suggested: Mapping[str, object] | None = None,
+    by_strategy: Mapping[str, object] | None = None,
 ) -> Merged:
     """Merge the sources, the strongest last.
 
-    The data set is only known after a first merge; its suggestion goes into a second one.
+    The data set is only known after a first merge; its suggestion goes into a second one.  It may name a strategy, whose
+    suggestion goes into a third.
 
     Args:
         file: what `read_toml` gave.
         environment: `os.environ`, or any part of it; only LNAS_* counts, and a variable that is empty is unset.
         command_line: by the keys of `Config`, and "sparsity"; None and () are not given.
         suggested: the data set's own fragment.  It lies below all that the user says.
+        by_strategy: the strategy's.  It lies on the data set's.
 
     Raises:
         ConfigError: naming the source and the key that is wrong.
@@ -105,7 +113,10 @@ def merge(
     user = [file or Layer(), from_environment(environment or {}), from_command_line(command_line or {})]
     base = [Layer({f.name: getattr(_DEFAULT, f.name) for f in fields(Config) if f.name not in ("recipe", "prune")})]
     data, origins = _merged_part("data", base, user)
-    base.append(from_data_set(suggested or {}, data.name, {key: getattr(_DEFAULT, key).name for key in _PARTS}))
+    names = {key: getattr(_DEFAULT, key).name for key in _PARTS}
+    base.append(from_data_set(suggested or {}, data.name, names))
+    (strategy, _), (space, _) = (_merged_part(key, base, user) for key in ("strategy", "space"))
+    base.append(from_strategy(by_strategy or {}, strategy.name, names, short(space.name)))
     values: dict[str, Any] = {"data": data}
     for key in ("strategy", "space"):
         values[key], part_origins = _merged_part(key, base, user)
@@ -132,8 +143,9 @@ def to_toml(config: Config) -> str:
     """The configuration as a file that `read_toml` reads back as an equal one."""
     table: dict[str, object] = {f.name: getattr(config, f.name) for f in fields(Config) if f.name != "train"}
     table |= {key: str(table[key]) for key in (*_PARTS, "epochs")} | {
-        key: [str(part) for part in getattr(config, key)] for key in ("prune", "observe")
+        key: [str(part) for part in getattr(config, key)] for key in ("prune", "observe", "cost")
     }
+    table["plugins"] = {"require": list(config.plugins)} if config.plugins else None
     return toml.dump(table | {"train": {key: _natural(value) for key, value in config.train.items()}})
 
 

@@ -1,14 +1,42 @@
 """What a run tells those who watch it: frozen values, so that an observer cannot change the run."""
 
-import warnings
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+import torch
 
 from lnas.core.pipeline import Progress
+from lnas.host.foreign import aside, in_one_line, warn
+from lnas.host.plan import StagePlan
 from lnas.host.runtime import undisturbed
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The first event, in a run that begins and in one that goes on.  What the run writes comes after it.
+
+    Attributes:
+        directory: of the run; config.toml and environment.json are there.
+        recipe: its name; empty where a pipeline is run that has none.
+        config: the configuration by the keys of config.toml, as text: {"epochs": "10:20", "train.lr": "0.025"}.
+        stages: what is planned, in order; their names are those of `Progress.stage`.
+        done: steps of all stages that were done before: 0, or those of the checkpoint that the run goes on from.
+    """
+
+    directory: Path
+    recipe: str
+    config: Mapping[str, str]
+    stages: tuple[StagePlan, ...]
+    done: int
+
+    def __post_init__(self) -> None:
+        _seal(self, "config")
 
 
 @dataclass(frozen=True)
@@ -29,7 +57,10 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class StepDone:
-    """Sent every few steps; `done` and `total` count the steps of all stages."""
+    """Sent every few steps; `done` and `total` count the steps of all stages.
+
+    It has no metrics: they lie on the device, and to read one is to wait for it.  Their means are in `EpochDone`.
+    """
 
     progress: Progress
     done: int
@@ -40,8 +71,9 @@ class StepDone:
 class EpochDone:
     """An epoch of a stage is over; the last one of a stage may be shorter.
 
-    `metrics` are the means of what the steps reported ("loss", with DARTS "alpha_loss"), `seconds` count from the start of
-    the stage, `sparsity` is what the stage's target has attained, `live_paths` is None outside a search.
+    `metrics` are the means of what the steps reported ("loss", with DARTS "alpha_loss"), None for one that is not finite;
+    `seconds` count from the start of the stage, `sparsity` is what the stage's target has attained, `live_paths` is None
+    outside a search.
     """
 
     progress: Progress
@@ -52,6 +84,9 @@ class EpochDone:
     sparsity: float
     live_paths: int | None
     seconds: float
+
+    def __post_init__(self) -> None:
+        _seal(self, "metrics")
 
 
 @dataclass(frozen=True)
@@ -65,28 +100,84 @@ class Pruned:
     layers: Mapping[str, float]
     rewind: int | None
 
+    def __post_init__(self) -> None:
+        _seal(self, "layers")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint was written; of all of them, the newest two are kept.  What came before it is never told again."""
+
+    progress: Progress
+    path: Path
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The run ends before its end, after `RunStarted`; nothing follows.  A process that is killed cannot say so.
+
+    Attributes:
+        progress: the steps that are done; the last checkpoint may be older.
+        reason: "interrupted" by a signal, or "failed".
+        error: what it ends with, in one line.
+    """
+
+    progress: Progress
+    reason: Literal["interrupted", "failed"]
+    error: str
+
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over and its weights are written."""
+    """The run is over and its weights are written; summary.json and the report are not yet.
+
+    `digest` is that of the weights, as summary.json will say it.  A run that dies before the summary is written, and is
+    resumed, says so again.
+    """
 
     directory: Path
     validation_accuracy: float
     test_accuracy: float
+    digest: str
 
 
-Event: TypeAlias = Resumed | StageStarted | StepDone | EpochDone | Pruned | Finished
+Event: TypeAlias = RunStarted | Resumed | StageStarted | StepDone | EpochDone | Pruned | Saved | Stopped | Finished
+"""All that an observer is told."""
 
 
 class Observer(ABC):
     """Watches a run: progress bars, log files, trackers.
 
-    The random state is put back after every call.  An observer that raises is not called again; the run goes on.
+    It is made before the run is, also for a dry run and in every process of a run of several; only that of the first process
+    is notified.  So it opens what it needs at `RunStarted`.
+
+    Random state, working directory, gradient mode, default dtype and number of threads are put back after every call, and
+    what it prints goes to standard error.  An observer that raises is not called again; the run goes on.
     """
 
     @abstractmethod
     def notify(self, event: Event) -> None:
         """Called between steps, from the thread of the run; the run waits until it returns."""
+
+
+@dataclass(frozen=True)
+class Described(Observer):
+    """An observer that a user asked for by name.
+
+    Attributes:
+        observer: that is notified.
+        words: which it is, for messages: "observer tensorboard of plugin tensorboard (lnas-tensorboard 0.1.0)".
+    """
+
+    observer: Observer
+    words: str
+
+    def notify(self, event: Event) -> None:
+        """Hand the event on."""
+        self.observer.notify(event)
+
+    def __str__(self) -> str:
+        return self.words
 
 
 class Audience:
@@ -96,15 +187,36 @@ class Audience:
         self._observers = list(observers)
 
     def tell(self, event: Event) -> None:
-        """Notify each; one that raises is warned about, and not called again."""
+        """Notify each; one that raises, or exits, is warned about and not called again."""
         for observer in list(self._observers):
             try:
-                with undisturbed():
+                with _apart():
                     observer.notify(event)
-            except Exception as error:
-                self._observers.remove(observer)
-                warnings.warn(
-                    f"observer {type(observer).__name__} failed and hears no more of this run: {type(error).__name__}: {error}",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # foreign code: it may even exit
+                self._observers = [other for other in self._observers if other is not observer]
+                words = str(observer) if isinstance(observer, Described) else f"observer {type(observer).__name__}"
+                warn(f"{words} failed and hears no more of this run: {in_one_line(error)}")
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Run code of an observer, and put back what it may have changed for the whole process."""
+    place, gradients = os.getcwd(), torch.is_grad_enabled()
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    try:
+        with undisturbed(), aside():
+            yield
+    finally:
+        with suppress(OSError):  # the folder was removed
+            os.chdir(place)
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+
+
+def _seal(event: object, name: str) -> None:
+    """Make a mapping of a frozen event a read-only copy."""
+    object.__setattr__(event, name, MappingProxyType(dict(getattr(event, name))))

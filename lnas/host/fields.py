@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from lnas.core.errors import ConfigError, UnknownNameError
 from lnas.host.epochs import Epochs
 from lnas.host.prune_lines import RECIPES, short
+from lnas.host.requirements import requirement
 from lnas.host.spec import Spec, as_text, check_name, format_options, has_control, parse_options, shown
 from lnas.host.values import converted
 
@@ -57,9 +58,22 @@ def _prune(value: object) -> tuple[Spec, ...]:
     return tuple(Spec.of(line) for line in lines)
 
 
-def _observe(value: object) -> tuple[Spec, ...]:
+def _parts(value: object) -> tuple[Spec, ...]:
     parts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     return tuple(_part(part) for part in parts)
+
+
+def _plugins(value: object) -> tuple[str, ...]:
+    """The table of a file, whose one key is `require`; or the requirements themselves."""
+    if isinstance(value, Mapping):
+        for key in value:
+            if key != "require":
+                raise UnknownNameError("key of [plugins]", str(key), ("require",))
+        value = value.get("require", ())
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, Sequence):
+        raise ConfigError(f"must be a list of requirements such as lnas-cubic>=0.2, not {shown(value)}")
+    return tuple(requirement(_text(text)) for text in texts)
 
 
 def _train(value: object) -> dict[str, str]:
@@ -143,7 +157,9 @@ READERS: Mapping[str, Callable[[object], object]] = {
     "seed": _seed,
     "device": _device,
     "precision": _precision,
-    "observe": _observe,
+    "observe": _parts,
+    "cost": _parts,
+    "plugins": _plugins,
     "out": _out,
     "name": _name,
 }

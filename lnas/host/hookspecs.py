@@ -16,7 +16,8 @@ from typing import Protocol
 import pluggy
 
 PLUGIN_API = 1
-"""Grows by one when a hook or a kind changes in a way that breaks existing plugins."""
+"""Grows by one when a hook or a kind changes in a way that breaks existing plugins; a hook that only gains an argument does
+not.  A plugin may say which one it was written for, `PLUGIN_API = 1` in its module; this one and the one before are loaded."""
 
 PROJECT = "lnas"
 """The name of the pluggy project and of the entry-point group."""
@@ -30,6 +31,9 @@ HOOKS: Mapping[str, str] = {
     "recipe": "lnas_recipes",
     "dataset": "lnas_datasets",
     "observer": "lnas_observers",
+    "cost": "lnas_costs",
+    "section": "lnas_report_sections",
+    "command": "lnas_commands",
 }
 """The kinds of part, and the hook that offers each."""
 
@@ -41,8 +45,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class Register(Protocol):
     """What a hook is handed: call it once for every part."""
 
-    def __call__(self, name: str, target: str, *, summary: str = "") -> None:
+    def __call__(self, name: str, target: str, *, summary: str = "", small: str = "") -> None:
         """Offer the part "module:Object" under `name`: letters, digits, "_", "-" and "." only.
+
+        Args:
+            name: the word a user types.
+            target: where the part is.
+            summary: one line for lists.
+            small: options as a user types them, "channels=2,cells=1", with which `lnas plugins check` makes it: where the
+                defaults are a network that takes minutes.
 
         Raises:
             PluginError: where the name or the target cannot be one, or the plugin has used the name for this kind.
@@ -54,7 +65,7 @@ def lnas_strategies(register: Register) -> None:
     """Search strategies.
 
     Leading arguments: `space`, `loss`, `steps` (of the whole search) and `seed`.  Options: the keyword-only parameters.
-    Returns a `SearchStrategy`.
+    Returns a `SearchStrategy`, whose class may suggest settings (`suggested`).
     """
 
 
@@ -88,8 +99,10 @@ def lnas_targets(register: Register) -> None:
 def lnas_importances(register: Register) -> None:
     """Importances: which entries go first.
 
-    The part is the function itself, called with `tensors`, `masks` and `loss`.  Options: its keyword-only parameters.
-    Returns one finite score for every entry, the least important lowest.
+    The part is the function itself, called with `tensors`, `masks` and `loss`.  `loss` is an `lnas.Objective`: `loss()` is the
+    differentiable loss on the current batch, and `loss.module`, `loss.predict` and `loss.batch` are the network (or the space),
+    its output and the batch.  Options: its keyword-only parameters.  Returns one finite score for every entry, the least
+    important lowest: a tensor of its shape by each name.  `lnas.only_for` says that it scores the targets of one stage alone.
     """
 
 
@@ -116,4 +129,32 @@ def lnas_observers(register: Register) -> None:
     """Observers: they are told of the metrics of a run, and change nothing.
 
     No leading argument.  Options: all parameters.  Returns an `Observer`.
+    """
+
+
+@hookspec
+def lnas_costs(register: Register) -> None:
+    """Costs: what a network needs, beside parameters and multiply-adds.
+
+    Leading arguments: `network`, in evaluation mode on the CPU and not to be changed, and `task`.  Options: the keyword-only
+    parameters.  Returns a finite number.  Asked for with `--cost NAME`.
+    """
+
+
+@hookspec
+def lnas_report_sections(register: Register) -> None:
+    """Sections of a run's report.
+
+    The part is a function that is called with the `lnas.RunFiles` of the run; no options.  Returns text, of which every
+    character is shown as it is, HTML as `markupsafe.Markup`, or None where it has nothing to say about that run.  The summary
+    is its heading.  One that fails is a box that says so; the rest of the report is as ever.
+    """
+
+
+@hookspec
+def lnas_commands(register: Register) -> None:
+    """Commands of the program.
+
+    The part is a `click.Command`, which is imported when it is called; until then its summary stands in `lnas --help`.  lnas's
+    own commands win; of two plugins' commands of one name, the first by plugin name.
     """

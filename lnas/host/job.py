@@ -1,5 +1,6 @@
 """A run that is built and checked: what it plans, and what it does and writes."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -14,16 +15,22 @@ from lnas.core.pipeline import Pipeline
 from lnas.core.space import SearchSpace
 from lnas.core.stages import Ticket
 from lnas.host import durable, models, runner, runtime
+from lnas.host.blame import attributing
+from lnas.host.chosen import chosen, of_plugins
 from lnas.host.config import Config
+from lnas.host.costs import all_measured
 from lnas.host.evaluate import Correct
 from lnas.host.events import Observer
 from lnas.host.plan import Plan, plan
 from lnas.host.plugins import Host
 from lnas.host.processes import ALONE, Processes
-from lnas.host.registry import BUILT_IN
+from lnas.host.registry import Component
 from lnas.host.rundir import RunDirectory
 from lnas.host.spec import Spec
 from lnas.host.stream import Stream
+
+WATCHING = ("observer", "cost")
+"""Kinds of part that look on: with another version of one, a run gives the same bytes."""
 
 REPEATS = 20
 """Forward passes of which the latency is the median."""
@@ -72,7 +79,27 @@ class Job:
 
         Returns:
             What summary.json holds; in a process that is not the first, {}.
+
+        Raises:
+            PluginFailedError: where a part of a plugin raises or breaks its contract; the last checkpoint is kept.
+            LnasError: as `runner.run`.
         """
+
+        def where() -> str:
+            progress = self.pipeline.progress
+            return f"after {progress.stage} step {progress.step}; go on with: lnas resume {shlex.quote(str(directory.path))}"
+
+        with attributing(lambda: self.parts, where, ours=True):
+            return self._run(directory, observers, command, require_exact)
+
+    @property
+    def parts(self) -> tuple[Component, ...]:
+        """Those that the configuration names: who takes part."""
+        return chosen(self.config, self.host.registry)
+
+    def _run(
+        self, directory: RunDirectory, observers: Sequence[Observer], command: Sequence[str], require_exact: bool
+    ) -> dict[str, Any]:
         first = self.processes.first
         with directory.locked() if first else nullcontext():
             if first and not directory.environment.exists():
@@ -84,9 +111,11 @@ class Job:
                 correct=self.correct,
                 seed=self.config.seed,
                 device=self.device,
+                recipe=self.recipe,
                 observers=(*self.observers, *observers),
                 require_exact=require_exact,
                 processes=self.processes,
+                plugins=of_plugins(part for part in self.parts if part.kind not in WATCHING),
             )
             if not first:
                 return {}
@@ -103,11 +132,7 @@ class Job:
         return summary
 
     def _environment(self, command: Sequence[str]) -> Mapping[str, Any]:
-        plugins = [
-            {"name": record.name, "version": record.version or "unknown"}
-            for record in self.host.plugins
-            if record.name != BUILT_IN and record.status == "active"
-        ]
+        plugins = [{"name": name, "version": version} for name, version in of_plugins(self.parts).items()]
         several = {"processes": self.processes.size} if self.processes.size > 1 else {}
         return {**runtime.environment(self.device, command=command, plugins=plugins), **several}
 
@@ -124,6 +149,7 @@ class Job:
             "sparsity": {name: asdict(sparsity) for name, sparsity in result.ticket.sparsity.items()},
             "parameters": asdict(parameters),
             "macs": asdict(macs),
+            "costs": dict(all_measured(self.host.registry, self.config.cost, network, self.dataset.task)),
             "latency": asdict(cost.latency(network, shape, device=self.device, repeats=REPEATS)),
             "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
             "exact": result.exact,

@@ -5,7 +5,9 @@ the first touches the directory; the others are sent what it reads.
 """
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -32,6 +34,7 @@ class Keeper:
         device: where the pipeline computes.
         longest: seconds between two checkpoints, given that a step is shorter; 0 saves after every step.
         processes: of the run.
+        plugins: versions of those that take part, by name.
     """
 
     def __init__(
@@ -42,12 +45,14 @@ class Keeper:
         *,
         longest: float,
         processes: Processes = ALONE,
+        plugins: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._pipeline = pipeline
         self._directory = directory
         self._device = device
         self._longest = longest
         self._processes = processes
+        self._plugins = " ".join(f"{name}-{version}" for name, version in sorted(plugins.items())) or "none"
         self._saved = time.monotonic()
         self._took = 0.0
 
@@ -86,7 +91,7 @@ class Keeper:
         path = checkpoint.latest(self._directory.checkpoints)
         if path is None:
             return None
-        made = {"processes": 1, **checkpoint.describe(path)}
+        made = {"processes": 1, "plugins": "none", **checkpoint.describe(path)}
         now = self._meta()
         differences = [f"{key} ({made.get(key)}, now {now[key]})" for key in now if made.get(key) != now[key]]
         if differences and require_exact:
@@ -97,15 +102,18 @@ class Keeper:
         return {"path": str(path), "state": state, "differences": differences}
 
     def _meta(self) -> dict[str, Any]:
-        return {**fingerprint(self._device), "processes": self._processes.size}
+        return {**fingerprint(self._device), "processes": self._processes.size, "plugins": self._plugins}
 
     def due(self, *, epoch_over: bool) -> bool:
         """Whether a checkpoint is due after this step."""
         passed = time.monotonic() - self._saved
         return passed >= self._longest or (epoch_over and passed >= COST * self._took)
 
-    def save(self, memory: Memory) -> None:
+    def save(self, memory: Memory) -> Path | None:
         """Save the run as it stands between two steps; of several processes, all call it and the first writes.
+
+        Returns:
+            The checkpoint; None in a process that is not the first.
 
         Raises:
             NumericalError: where a loss since the last epoch was not finite: such a state is not kept.
@@ -117,12 +125,14 @@ class Keeper:
         memory.pause(progress.stage)
         self._processes.follow(self._pipeline.module.buffers())  # as after resuming
         began = time.monotonic()
+        path = None
         if self._processes.first:
             state = self._state(memory, self._directory.keep_metrics())
             step = memory.closed + progress.step
-            checkpoint.save(self._directory.checkpoints, state, step=step, meta=self._meta())
+            path = checkpoint.save(self._directory.checkpoints, state, step=step, meta=self._meta())
         self._saved = time.monotonic()
         self._took = self._saved - began
+        return path
 
     def _state(self, memory: Memory, metrics: int) -> State:
         return {

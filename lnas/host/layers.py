@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ from lnas.core.errors import ConfigError, UnknownNameError
 from lnas.host import toml
 from lnas.host.fields import READERS, read
 from lnas.host.spec import shown
+from lnas.host.switches import VARIABLES
 
 ENVIRONMENT = "LNAS_"
 SUGGESTED = ("strategy", "space", "epochs", "batch", "validation", "train")
 """What a data set may suggest."""
+BY_STRATEGY = SUGGESTED[1:]
+"""What a strategy may suggest."""
 
 _IN_ENVIRONMENT = (
     *("recipe", "strategy", "prune", "space", "data", "epochs", "batch", "validation", "train"),
-    *("seed", "device", "precision", "observe", "out"),
+    *("seed", "device", "precision", "observe", "cost", "out"),
 )
 
 
@@ -58,13 +61,14 @@ def from_environment(environment: Mapping[str, str]) -> Layer:
         name = variable.removeprefix(ENVIRONMENT)
         if variable in variables and text.strip():
             values[variables[variable]] = (
-                [line for line in text.split(";") if line.strip()] if name in ("PRUNE", "OBSERVE") else text
+                [line for line in text.split(";") if line.strip()] if name in ("PRUNE", "OBSERVE", "COST") else text
             )
         elif variable == f"{ENVIRONMENT}SPARSITY" and text.strip():
             raise ConfigError(f"{variable} is not read; write LNAS_PRUNE='theta:one-shot,sparsity={text}', or --sparsity")
-        elif name != variable and variable not in variables:
+        elif name != variable and variable not in (*variables, *VARIABLES):
             # Others may keep settings under LNAS_ too, but a slip of the finger is not skipped in silence.
-            near = difflib.get_close_matches(name, [key.upper() for key in _IN_ENVIRONMENT], n=1, cutoff=0.8)
+            names = [other.removeprefix(ENVIRONMENT) for other in (*variables, *VARIABLES)]
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
             if near:
                 raise ConfigError(f"there is no environment variable {variable}; did you mean {ENVIRONMENT}{near[0]}?")
     return _layer(values, lambda key: f"{ENVIRONMENT}{key.upper()}", lambda key: f"environment {ENVIRONMENT}{key.upper()}")
@@ -93,11 +97,33 @@ def from_data_set(suggested: Mapping[str, object], data: str, names: Mapping[str
     Raises:
         ConfigError: naming what it may not suggest, or a wrong value.
     """
-    origin = f"data set {data}"
+    return _suggestion(suggested, "data set", data, SUGGESTED, names)
+
+
+def from_strategy(suggested: Mapping[str, object], strategy: str, names: Mapping[str, str], space: str) -> Layer:
+    """What a strategy suggests.
+
+    Args:
+        suggested: its fragment of configuration.
+        strategy: its name.
+        names: as in `from_data_set`.
+        space: the short name of the space that is searched.  Options without a name count only where it is the one meant.
+
+    Raises:
+        ConfigError: naming what it may not suggest, or a wrong value.
+    """
+    options = suggested.get("space")
+    if isinstance(options, Mapping) and "name" not in options and space != names["space"]:
+        suggested = {key: value for key, value in suggested.items() if key != "space"}
+    return _suggestion(suggested, "strategy", strategy, BY_STRATEGY, names)
+
+
+def _suggestion(suggested: Mapping[str, object], kind: str, name: str, allowed: Sequence[str], names: Mapping[str, str]) -> Layer:
+    origin = f"{kind} {name}"
     values = dict(suggested)
     for key, value in values.items():
-        if key not in SUGGESTED:
-            raise ConfigError(f"{origin} suggests {shown(key)}; a data set may suggest {', '.join(SUGGESTED)}")
+        if key not in allowed:
+            raise ConfigError(f"{origin} suggests {shown(key)}; a {kind} may suggest {', '.join(allowed)}")
         if key in names and isinstance(value, Mapping):
             values[key] = {"name": names[key], **value}
     return _layer(values, lambda key: f"{origin}: suggested {key}", lambda key: origin)

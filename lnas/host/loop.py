@@ -16,6 +16,7 @@ from lnas.host.final import final_tensors
 from lnas.host.keeper import Keeper
 from lnas.host.means import Means
 from lnas.host.memory import Memory
+from lnas.host.plan import stage_plans
 from lnas.host.processes import Processes
 from lnas.host.record import Record
 from lnas.host.rundir import RunDirectory
@@ -65,7 +66,11 @@ class Loop:
     records: tuple[Record, ...]
     """One in the first process, none in the others."""
     processes: Processes
+    recipe: str = ""
+    """Its name, for those who watch."""
     memory: Memory = field(default_factory=Memory)
+    differences: tuple[str, ...] | None = None
+    """Of a run that goes on: in what this machine differs from the one that saved it."""
 
     def start(self, seed: int, require_exact: bool) -> None:
         """Go to the last checkpoint, or to the beginning.  Nothing is written before it is clear that the run can go on."""
@@ -74,14 +79,12 @@ class Loop:
         if restored is None:
             self.keeper.start_over()
             seed_globally(seed)
-            self._begin_stage()
         else:
-            self.memory, differences = restored
-            for record in self.records:
-                record.resumed(self.pipeline, self._epochs(self.pipeline.progress.steps), differences)
+            self.memory, self.differences = restored
 
     def complete(self) -> None:
         """All steps that are left."""
+        self._open()
         total = sum(stage.steps for stage in self.pipeline.stages)
         stride = max(1, total // TELLINGS)
         while self._open_next():
@@ -101,7 +104,7 @@ class Loop:
                     record.stepped(after, self.memory.closed + after.step, total)
             decision = self.agreement.after_step(epoch_over=epoch_over)
             if self.pipeline.done or decision.stop or decision.save:
-                self.keeper.save(self.memory)
+                self._save(after)
             if decision.stop:
                 self.processes.exchange(None)  # wait: a launcher ends all that are left when the first one leaves
                 StopRequest(decision.stop).raise_if_made(after, self.directory.path)
@@ -115,12 +118,14 @@ class Loop:
         ticket = self.pipeline.ticket  # after the test: a target may make the network smaller in place
         tensors = final_tensors(self.pipeline, ticket)
         self._write_genotype(ticket)
+        digest = checkpoint.digest(tensors)
         for record in self.records:
             record.finished(
                 self.pipeline.progress,
                 tensors if ticket.network is not None else None,
                 validation_accuracy=memory.validation,
                 test_accuracy=test,
+                digest=digest,
             )
         return Result(
             ticket=ticket,
@@ -129,9 +134,19 @@ class Loop:
             best=memory.best,
             baseline=memory.baseline,
             seconds=dict(memory.seconds),
-            digest=checkpoint.digest(tensors),
+            digest=digest,
             exact=memory.exact,
         )
+
+    def _open(self) -> None:
+        """Say that the run begins or goes on, and with which stage."""
+        progress = self.pipeline.progress
+        for record in self.records:
+            record.started(self.recipe, stage_plans(self.pipeline, self.stream), self.memory.closed + progress.step)
+            if self.differences is not None:
+                record.resumed(self.pipeline, self._epochs(progress.steps), self.differences)
+        if self.differences is None:
+            self._begin_stage()
 
     def _open_next(self) -> bool:
         """Close a finished stage and open the next, before a batch is drawn for it.  False where all are finished."""
@@ -150,6 +165,12 @@ class Loop:
         except NumericalError as error:
             self.memory.means.read(before.stage)  # a loss that was not finite came first, and says more
             raise NumericalError(f"{error} ({before.stage} step {before.step + 1})") from error
+
+    def _save(self, progress: Progress) -> None:
+        path = self.keeper.save(self.memory)
+        if path is not None:
+            for record in self.records:
+                record.saved(progress, path)
 
     def _begin_stage(self) -> None:
         for record in self.records:

@@ -1,11 +1,12 @@
 """Means of what the steps of an epoch report, kept on the device so that a step needs no synchronisation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from lnas.core.errors import NumericalError, PluginError
+from lnas.core.errors import ContractError, NumericalError, PluginError
 from lnas.core.types import Metrics, State
 from lnas.host.processes import Processes
 
@@ -25,11 +26,13 @@ class Means:
         """Add what one step reported.
 
         Raises:
-            PluginError: where a metric is no 0-d tensor.
+            ContractError: where a metric is no 0-d tensor.
         """
+        if not isinstance(metrics, Mapping):
+            raise ContractError("strategy", f"step must return metrics by name, not a {type(metrics).__name__}")
         for name, value in metrics.items():
             if not isinstance(value, Tensor) or value.dim():
-                raise PluginError(f"metric {name!r} must be a 0-d tensor, not {str(value)[:40]}")
+                raise ContractError("strategy", f"metric {name!r} must be a 0-d tensor, not {_shown(value)}")
             value = value.detach()
             total = self.sums.get(name, torch.zeros((), dtype=torch.float64)).to(value.device)  # moves after a load only
             broken = self.broken.get(name, torch.tensor(_NEVER)).to(value.device)
@@ -78,3 +81,7 @@ class Means:
     def load_state_dict(self, state: State) -> None:
         """Go on from `state`."""
         self.sums, self.counts, self.broken = dict(state["sums"]), dict(state["counts"]), dict(state["broken"])
+
+
+def _shown(value: object) -> str:
+    return f"one of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.40}"

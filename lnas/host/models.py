@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lnas.core.data import Dataset
-from lnas.core.errors import ConfigError, LnasError, RunError
+from lnas.core.errors import ConfigError, LnasError, PluginError, RunError, UnknownNameError
 from lnas.core.genotype import Genotype
 from lnas.core.mask import MaskTarget
 from lnas.core.space import SearchSpace
@@ -22,6 +22,7 @@ from lnas.host import checkpoint, durable, runtime
 from lnas.host.evaluate import accuracy
 from lnas.host.parts import CORRECT, LOSS, TRAINING, factory, imported
 from lnas.host.plugins import Host
+from lnas.host.present import check_present
 from lnas.host.prunings import prune_line
 from lnas.host.rundir import RunDirectory
 from lnas.host.spec import Spec
@@ -80,6 +81,9 @@ def loaded(directory: RunDirectory, host: Host) -> tuple[nn.Module, Task, str]:
         if recipe["pruned"] is not None:
             network = _compacted(network, Spec.parse(recipe["pruned"]), _tensors(directory.masks), host)
         network.load_state_dict(_tensors(directory.weights))
+    except (UnknownNameError, PluginError):
+        check_present(directory, host.plugins)  # which says more
+        raise
     except LnasError:
         raise
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:

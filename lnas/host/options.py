@@ -16,11 +16,12 @@ import pydantic
 from pydantic import ConfigDict, Field
 
 from lnas.core.errors import ConfigError, PluginError
-from lnas.host.registry import Component, in_one_line
+from lnas.host.foreign import in_one_line
+from lnas.host.registry import Component
 from lnas.host.spec import shown
 from lnas.host.values import form_of, must_be, readable
 
-KEYWORD_ONLY = ("strategy", "space", "target", "importance")
+KEYWORD_ONLY = ("strategy", "space", "target", "importance", "cost")
 """Kinds that are given leading arguments; their options are the keyword-only parameters."""
 
 ALL = ("schedule", "dataset", "observer")

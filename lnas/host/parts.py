@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from lnas.core.errors import ConfigError
+from lnas.host.blame import attributing
 from lnas.host.options import options_of, validate
 from lnas.host.registry import Registry
 from lnas.host.spec import Spec
@@ -28,6 +29,7 @@ def factory(registry: Registry, kind: str, spec: Spec, *, seed: int) -> Callable
 
     Raises:
         ConfigError: for a name or an option that does not exist, or a value of the wrong type.
+        PluginFailedError: from what is returned, where a plugin's part raises.
     """
     if spec.schedule is not None:
         raise ConfigError(f"{kind} {str(spec)!r} names a schedule; only a prune line has one")
@@ -42,6 +44,9 @@ def bound(registry: Registry, kind: str, name: str, options: Mapping[str, object
     values = validate(component, {"seed": seed, **options} if seeded else options)
 
     def make(*given: Any) -> Any:
-        return part(*given, **values)
+        if kind == "importance":  # called in the middle of a run, which knows where it stands
+            return part(*given, **values)
+        with attributing(lambda: [component]):
+            return part(*given, **values)
 
     return make

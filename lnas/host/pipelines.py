@@ -18,6 +18,7 @@ from lnas.core.schedule import PruningSchedule
 from lnas.core.space import SearchSpace
 from lnas.core.stages import Fit, Retrain, Search
 from lnas.core.types import Loss
+from lnas.host.contract import check_target, checked_strategy
 from lnas.host.parts import TRAINING, factory, imported
 from lnas.host.plugins import Host
 from lnas.host.prune_lines import expand_recipe
@@ -92,7 +93,7 @@ def pipeline(
         LnasError: for whatever cannot work.
     """
     host = host or Host()
-    specs = expand_recipe(recipe, None, [Spec.parse(line) for line in prune])
+    specs = expand_recipe(recipe, None, [Spec.parse(line) for line in ([prune] if isinstance(prune, str) else prune)])
     lines = by_stage([prune_line(host.registry, spec, seed=seed) for spec in specs])
     like = next(space.parameters(), torch.zeros(()))
 
@@ -100,7 +101,8 @@ def pipeline(
         learner: Learner = imported(TRAINING)(network.to(like.device, like.dtype), loss, horizon)
         return learner
 
-    made = factory(host.registry, "strategy", Spec.parse(strategy), seed=seed)(space, loss, search, seed)
+    make = factory(host.registry, "strategy", Spec.parse(strategy), seed=seed)
+    made = checked_strategy(make(space, loss, search, seed), space)
     prunings = {line.stage: line.pruning(1) for line in lines.values()}
     return make_pipeline(host.registry, recipe, made, fit or standard, prunings, search=search, train=train, seed=seed)
 
@@ -131,13 +133,15 @@ def _check_ahead(pipeline: Pipeline, strategy: SearchStrategy, seed: int) -> Non
             continue
         *earlier, last = (schedule.sparsity_after(round) for round in range(1, schedule.rounds + 1))
         if isinstance(stage, Search):
-            check_feasible(stage.pruning.target(stage.strategy), last, earlier=earlier)
+            check_target(target := stage.pruning.target(stage.strategy))
+            check_feasible(target, last, earlier=earlier)
         elif isinstance(stage, Retrain):  # its network is not known yet: any of the space stands for it
             space = strategy.space
             anything = space.discretize({group: torch.zeros(alive.shape) for group, alive in space.alive.items()})
             with seeded(seed, "rehearsal"):
                 learner = imported(TRAINING)(stage.derive(anything), strategy.loss)
-                check_feasible(stage.pruning.target(learner), last, earlier=earlier)
+                check_target(target := stage.pruning.target(learner))
+                check_feasible(target, last, earlier=earlier)
 
 
 def _check_schedule(schedule: PruningSchedule) -> None:

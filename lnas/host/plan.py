@@ -61,8 +61,8 @@ class Plan:
         return {"schema": 1, **asdict(self)}
 
 
-def plan(recipe: str, pipeline: Pipeline, stream: Stream, space: SearchSpace, task: Task) -> Plan:
-    """The plan of a pipeline that has not begun."""
+def stage_plans(pipeline: Pipeline, stream: Stream) -> tuple[StagePlan, ...]:
+    """What the stages of a pipeline are going to do; nothing is computed."""
     stages = []
     for stage in pipeline.stages:
         schedule = stage.pruning.schedule
@@ -70,9 +70,14 @@ def plan(recipe: str, pipeline: Pipeline, stream: Stream, space: SearchSpace, ta
         k, _ = stage.loop()
         per_epoch = stream.steps_per_epoch(stage.draws)
         stages.append(StagePlan(stage.name, stage.steps, per_epoch, schedule.rounds, k, sparsities))
+    return tuple(stages)
+
+
+def plan(recipe: str, pipeline: Pipeline, stream: Stream, space: SearchSpace, task: Task) -> Plan:
+    """The plan of a pipeline that has not begun."""
     return Plan(
         recipe=recipe,
-        stages=tuple(stages),
+        stages=stage_plans(pipeline, stream),
         examples=dict(stream.sizes),
         paths=sum(alive.numel() for alive in space.alive.values()),
         parameters=cost.parameters(space).total,

@@ -11,7 +11,7 @@ from lnas.core.rounds import Pruning
 from lnas.host.epochs import Epochs
 from lnas.host.options import options_of
 from lnas.host.parts import bound
-from lnas.host.registry import Registry
+from lnas.host.registry import Component, Registry
 from lnas.host.spec import Spec, shown
 
 LOOP_OPTIONS = {
@@ -52,6 +52,8 @@ def prune_line(registry: Registry, spec: Spec, *, seed: int) -> PruneLine:
     if "importance" in own:
         names["importance"] = own["importance"]
     options = _shared_out(registry, names, {key: value for key, value in spec.options.items() if key not in own}, str(spec))
+    if "importance" in names:
+        _check_stage(registry.get("importance", names["importance"]), target)
     parts = {kind: bound(registry, kind, name, options[kind], seed=seed) for kind, name in names.items()}
     schedule = parts["schedule"]()
     if not schedule.rounds and spec.options:
@@ -74,6 +76,14 @@ def prune_line(registry: Registry, spec: Spec, *, seed: int) -> PruneLine:
         )
 
     return PruneLine(spec, target.stage, pruning)
+
+
+def _check_stage(importance: Component, target: type[MaskTarget]) -> None:
+    stage = getattr(importance.load(), "stage", target.stage)
+    if stage != target.stage:
+        raise ConfigError(
+            f"importance {importance.name} is for targets of the {stage} stage, and {target.name} is of {target.stage}"
+        )
 
 
 def _target(registry: Registry, name: str) -> type[MaskTarget]:

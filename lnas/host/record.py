@@ -1,14 +1,31 @@
 """What the loop of a run writes down and tells its observers."""
 
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
 from lnas.core.genotype import Genotype
 from lnas.core.pipeline import Pipeline, Progress
 from lnas.host import checkpoint, durable, journal
-from lnas.host.events import Audience, EpochDone, Finished, Observer, Pruned, Resumed, StageStarted, StepDone
-from lnas.host.rundir import RunDirectory, RunState
+from lnas.host.events import (
+    Audience,
+    EpochDone,
+    Finished,
+    Observer,
+    Pruned,
+    Resumed,
+    RunStarted,
+    Saved,
+    StageStarted,
+    StepDone,
+    Stopped,
+)
+from lnas.host.foreign import in_one_line
+from lnas.host.plan import StagePlan
+from lnas.host.rundir import RunDirectory
 
 
 class Record:
@@ -22,6 +39,11 @@ class Record:
     def __init__(self, directory: RunDirectory, observers: Sequence[Observer]) -> None:
         self._directory = directory
         self._audience = Audience(observers)
+
+    def started(self, recipe: str, stages: Sequence[StagePlan], done: int) -> None:
+        """The run begins, or goes on after `done` steps; nothing is written."""
+        config = dict(_flat(tomllib.loads(self._directory.read_config())))
+        self._audience.tell(RunStarted(self._directory.path, recipe, config, tuple(stages), done))
 
     def began(self, pipeline: Pipeline, epochs: int) -> None:
         """A stage of so many epochs begins."""
@@ -72,19 +94,43 @@ class Record:
         )
         self._audience.tell(event)
 
+    def saved(self, progress: Progress, path: Path) -> None:
+        """A checkpoint was written."""
+        self._audience.tell(Saved(progress, path))
+
     def chose(self, genotype: Genotype) -> None:
         """The search has found its architecture."""
         durable.write_json(self._directory.genotype, genotype.to_json())
 
     def finished(
-        self, progress: Progress, tensors: Mapping[str, Tensor] | None, *, validation_accuracy: float, test_accuracy: float
+        self,
+        progress: Progress,
+        tensors: Mapping[str, Tensor] | None,
+        *,
+        validation_accuracy: float,
+        test_accuracy: float,
+        digest: str,
     ) -> None:
         """The run is over; `tensors` are those of its network, None where it has none."""
         if tensors is not None:
             checkpoint.save_tensors(self._directory.weights, tensors)
         self._directory.write_status("finished", progress)
-        self._audience.tell(Finished(self._directory.path, validation_accuracy, test_accuracy))
+        self._audience.tell(Finished(self._directory.path, validation_accuracy, test_accuracy, digest))
 
-    def stopped(self, state: RunState, progress: Progress) -> None:
-        """The run ended before it was over."""
-        self._directory.write_status(state, progress)
+    def stopped(self, reason: Literal["interrupted", "failed"], progress: Progress, error: BaseException) -> None:
+        """The run ended before it was over; that is told even where the status cannot be written."""
+        try:
+            self._directory.write_status(reason, progress)
+        finally:
+            self._audience.tell(Stopped(progress, reason, in_one_line(error)))
+
+
+def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The values of a TOML table as text, a list as its items with "; " between them, by "key" or "table.key"."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{key}", "; ".join(map(str, value))
+        else:
+            yield f"{prefix}{key}", str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,22 +1,28 @@
 """Which parts there are, who offers them, and how a name becomes one of them."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
-from lnas.core.errors import ConfigError, LnasError, PluginError, UnknownNameError
+from lnas.core.errors import ConfigError, PluginError, UnknownNameError
+from lnas.host.foreign import aside, in_one_line
 from lnas.host.hookspecs import HOOKS
 
 KINDS = tuple(HOOKS)
-"""strategy, space, schedule, target, importance, recipe, dataset, observer."""
+"""strategy, space, schedule, target, importance, recipe, dataset, observer, cost, section, command."""
 
 BUILT_IN = "lnas"
 """The name of the plugin that holds the built-in parts: `lnas/darts` is DARTS, whatever else is called darts."""
 
-Origin: TypeAlias = Literal["built-in", "entry point", "argument"]
+Origin: TypeAlias = Literal["built-in", "entry point", "file", "argument"]
+Status: TypeAlias = Literal["active", "disabled", "failed", "incompatible", "shadowed"]
 
-_MOST_OF_AN_ERROR = 300
+TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+"""What the place of a part looks like: "module:Object"."""
+
+_MOST_TROUBLES = 4
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Component:
         plugin: the name of the plugin that offers it.
         distribution: the pip distribution of that plugin; None where it has none.
         version: of that distribution.
+        small: options that make it quick to check.
     """
 
     kind: str
@@ -40,6 +47,7 @@ class Component:
     plugin: str
     distribution: str | None = None
     version: str | None = None
+    small: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def qualified(self) -> str:
@@ -54,9 +62,10 @@ class Component:
         """
         module, _, path = self.target.partition(":")
         try:
-            part: object = import_module(module)
-            for attribute in path.split("."):
-                part = getattr(part, attribute)
+            with aside():
+                part: object = import_module(module)
+                for attribute in path.split("."):
+                    part = getattr(part, attribute)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # foreign code: it may even exit
@@ -75,22 +84,38 @@ class PluginRecord:
     """One plugin, and what became of it.
 
     Attributes:
-        name: the entry point's, or the module's or class's where it was an argument.
+        name: the entry point's, the file's without .py, or the module's or class's where it was an argument.
         distribution: the pip distribution; None where it has none.
         version: of that distribution.
-        origin: where it was found.
-        status: "failed" where its import or one of its hooks failed; then none of its parts can be used.
-        error: one line; None unless it failed.
+        origin: how it was found.
+        place: where it is: the entry point's module, the file, or the type of an argument.
+        status: "active"; else none of its parts can be used: "disabled" by a switch, "failed" where its import or one of its
+            hooks failed, "incompatible" where it is written for another plugin API, "shadowed" where its name is taken.
+        error: why it is not active, in one line.
         components: what it registered, before it failed if it did.
+        milliseconds: that loading it and calling its hooks took.
+        traceback: of the failure; empty where there was none.
+        printed: whether it wrote to standard output meanwhile; that went to standard error.
     """
 
     name: str
     distribution: str | None
     version: str | None
     origin: Origin
-    status: Literal["active", "failed"] = "active"
+    place: str = ""
+    status: Status = "active"
     error: str | None = None
     components: tuple[Component, ...] = ()
+    milliseconds: float = 0.0
+    traceback: str = field(default="", repr=False)
+    printed: bool = False
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not active, in words that follow its name: "failed: ValueError: ..."."""
+        if self.status == "failed":
+            return f"failed: {self.error}; see lnas plugins info {self.name}"
+        return f"is {self.status}: {self.error}"
 
     def __str__(self) -> str:
         """For messages: name, distribution and version."""
@@ -125,9 +150,9 @@ class Registry:
             name: "name" or "plugin/name".
 
         Raises:
-            UnknownNameError: with the nearest name, and the plugins that failed and may have offered it.
-            ConfigError: where several plugins offer the short name; it names them.
-            PluginError: where the plugin that offers it failed; it names plugin, version and error.
+            UnknownNameError: with the nearest name.
+            ConfigError: where several plugins offer the short name; it names them with their versions.
+            PluginError: where a plugin that is not active offers it, or may offer it; it names plugin, version and why.
         """
         plugin, slash, short = name.rpartition("/")
         if slash:
@@ -135,50 +160,57 @@ class Registry:
         found = [part for part in self.all(kind) if part.name == name]
         built_in = [part for part in found if part.plugin == BUILT_IN]
         if len(found) > 1 and not built_in:
-            ways = " or ".join(part.qualified for part in found)
-            raise ConfigError(f"{kind} {name!r} is offered by {' and by '.join(part.plugin for part in found)}; write {ways}")
+            offers = " and by ".join(described(part.plugin, part.distribution, part.version) for part in found)
+            raise ConfigError(f"{kind} {name!r} is offered by {offers}; write {' or '.join(p.qualified for p in found)}")
         if found:
             return (built_in or found)[0]
-        failed = [plugin for plugin in self.plugins if plugin.status == "failed"]
-        for record in failed:
+        missing = [record for record in self.plugins if record.status != "active"]
+        for record in missing:
             if any((part.kind, part.name) == (kind, name) for part in record.components):
                 raise _unavailable(kind, name, record)
-        unknown = UnknownNameError(kind, name, {part.name for part in self.all(kind)})
-        if failed:
-            unknown.args = ("; ".join([str(unknown), *(f"{plugin} failed: {plugin.error}" for plugin in failed)]),)
-        raise unknown
+        raise self._nowhere(kind, name, missing)
 
     def _of_plugin(self, kind: str, plugin: str, name: str) -> Component:
         _check_kind(kind)
-        records = [record for record in self.plugins if record.name == plugin]
-        if not records:
+        record = named(plugin, self.plugins)
+        if record is None:
             raise UnknownNameError("plugin", plugin, (record.name for record in self.plugins))
-        if records[0].status == "failed":
-            raise _unavailable(kind, name, records[0])
-        parts = {part.name: part for part in records[0].components if part.kind == kind}
+        if record.status != "active":
+            raise _unavailable(kind, name, record)
+        parts = {part.name: part for part in record.components if part.kind == kind}
         if name not in parts:
             raise UnknownNameError(f"{kind} of plugin {plugin}", name, parts)
         return parts[name]
 
+    def _nowhere(self, kind: str, name: str, missing: Sequence[PluginRecord]) -> ConfigError | PluginError:
+        """The error for a name that no active plugin offers: it is not unknown where a plugin that is missing may have it."""
+        unknown = UnknownNameError(kind, name, {part.name for part in self.all(kind)})
+        if not missing:
+            return unknown
+        _, _, known = str(unknown).partition("; ")
+        lines = [f"{record} {record.trouble}" for record in missing if record.status != "disabled"]
+        off: dict[str | None, list[str]] = {}
+        for record in missing:
+            if record.status == "disabled":
+                off.setdefault(record.error, []).append(record.name)
+        lines += [f"plugin{'s' * (len(names) > 1)} {', '.join(names)} {error}" for error, names in off.items()]
+        more = [f"and {len(lines) - _MOST_TROUBLES} more; see lnas plugins list"] if len(lines) > _MOST_TROUBLES else []
+        troubles = "; ".join([*lines[:_MOST_TROUBLES], *more])
+        return PluginError(f"{kind} {name!r} is not available: {troubles}; {known}")
+
+
+def named(name: str, plugins: Sequence[PluginRecord]) -> PluginRecord | None:
+    """The plugin of that name, or of the distribution of that name; of several, the one that is active, else the first."""
+    found = [record for record in plugins if record.name == name] or [r for r in plugins if r.distribution == name]
+    return next((record for record in found if record.status == "active"), found[0] if found else None)
+
 
 def described(plugin: str, distribution: str | None, version: str | None) -> str:
     """A plugin for messages: "plugin cubic (lnas-cubic 0.2)"."""
-    if plugin == BUILT_IN:
+    if plugin == BUILT_IN and distribution in (None, "lnas"):
         return f"lnas {version}" if version else "lnas"
     source = " ".join(word for word in (distribution, version) if word)
     return f"plugin {plugin} ({source})" if source else f"plugin {plugin}"
-
-
-def in_one_line(error: BaseException) -> str:
-    """The message of an error, and its type where it is foreign: one line, no control characters, not too long."""
-    try:
-        message = str(error)
-    except Exception:  # an error whose message raises is still only an error
-        message = ""
-    if not isinstance(error, LnasError):
-        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    text = "".join(character if character.isprintable() else "?" for character in " ".join(message.split()))
-    return text if len(text) <= _MOST_OF_AN_ERROR else f"{text[: _MOST_OF_AN_ERROR - 3]}..."
 
 
 def _check_kind(kind: str) -> None:
@@ -187,4 +219,4 @@ def _check_kind(kind: str) -> None:
 
 
 def _unavailable(kind: str, name: str, plugin: PluginRecord) -> PluginError:
-    return PluginError(f"{kind} {name!r} is not available: {plugin} failed: {plugin.error}")
+    return PluginError(f"{kind} {name!r} is not available: {plugin} {plugin.trouble}")

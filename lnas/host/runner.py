@@ -3,8 +3,9 @@
 Killed at any moment, a run that is started again goes on from its last checkpoint and ends with the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from types import MappingProxyType
 
 import torch
 
@@ -33,10 +34,12 @@ def run(
     correct: Correct,
     seed: int,
     device: torch.device,
+    recipe: str = "",
     observers: Sequence[Observer] = (),
     checkpoint_seconds: float = 60.0,
     require_exact: bool = False,
     processes: Processes = ALONE,
+    plugins: Mapping[str, str] = MappingProxyType({}),
 ) -> Result:
     """Drive a fresh pipeline to its end, from the last checkpoint in `directory` where there is one.
 
@@ -49,10 +52,12 @@ def run(
         correct: counts what the network gets right.
         seed: the root seed.
         device: where the pipeline computes.
+        recipe: the name of the pipeline, for observers.
         observers: told what happens.
         checkpoint_seconds: the longest time between two checkpoints, given that a step is shorter; 0 saves at every step.
         require_exact: refuse to go on where the result may not be that of an uninterrupted run.
         processes: those that run the pipeline together, each on its own share of `stream`.
+        plugins: the versions of those that take part, by name: with another, a resumed run is not exact.
 
     Raises:
         RunInUseError: where another process runs it.
@@ -66,10 +71,10 @@ def run(
         processes.use(device)
         if processes.size > 1:
             pipeline.average = processes.average
-        keeper = Keeper(pipeline, directory, device, longest=checkpoint_seconds, processes=processes)
+        keeper = Keeper(pipeline, directory, device, longest=checkpoint_seconds, processes=processes, plugins=plugins)
         agreement = Agreement(processes, keeper, request, pause=min(PAUSE, checkpoint_seconds))
         records = (Record(directory, observers),) if processes.first else ()
-        loop = Loop(pipeline, stream, directory, correct, keeper, agreement, records, processes)
+        loop = Loop(pipeline, stream, directory, correct, keeper, agreement, records, processes, recipe)
         loop.start(seed, require_exact)
         try:
             loop.complete()
@@ -78,7 +83,7 @@ def run(
             with suppress(RunError):  # the error itself matters more than a status that cannot be written
                 stopped = isinstance(error, Interrupted | KeyboardInterrupt)
                 for record in records:
-                    record.stopped("interrupted" if stopped else "failed", pipeline.progress)
+                    record.stopped("interrupted" if stopped else "failed", pipeline.progress, error)
             if isinstance(error, PeerError):
                 raise PeerError(f"{error}; the last checkpoint is kept; go on with: lnas resume {directory.path}") from error
             where = f"after {pipeline.progress.stage} step {pipeline.progress.step}"

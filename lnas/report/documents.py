@@ -115,6 +115,8 @@ class Summary(Document):
     parameters: Parameters | None = None
     macs: MultiplyAdds | None = None
     latency: Latency | None = None
+    costs: dict[str, float | None] | None = None
+    """By the measures of plugins; None where one failed."""
     seconds: Seconds | None = None
     exact: bool | None = None
     """False where the run was resumed on another torch, device or number of threads."""

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from lnas.core.genotype import Genotype
 from lnas.host import durable
+from lnas.host.registry import Registry
 from lnas.report.accuracy import curves, draw_accuracy
 from lnas.report.cells import draw_cell, equations, fits_a_page
 from lnas.report.collapse import ParameterFree, parameter_free
@@ -17,6 +18,7 @@ from lnas.report.layers import layer_sparsities
 from lnas.report.pace import draw_pace, paces
 from lnas.report.paths import draw_paths, path_histories
 from lnas.report.read import RunFiles, read
+from lnas.report.sections import added
 from lnas.report.table import percent, rows
 from lnas.report.text import line, plain
 
@@ -37,27 +39,31 @@ class _Cell:
     free: ParameterFree
 
 
-def render(run: Path) -> str:
+def render(run: Path, registry: Registry | None = None) -> str:
     """The page.  The same files give the same characters.
+
+    Args:
+        run: the directory.
+        registry: whose parts add sections; there are none without it.
 
     Raises:
         RunError: where `run` is no run directory, or naming the file in it that cannot be understood.
     """
-    return _page(read(run))
+    return _page(read(run), registry)
 
 
-def write(run: Path) -> Path:
+def write(run: Path, registry: Registry | None = None) -> Path:
     """Write the page to report.html in the run directory, whole or not at all, and return its path.
 
     Raises:
         RunError: as `render`, and where the file cannot be written.
     """
     path = run / "report.html"
-    durable.write_text(path, render(run))
+    durable.write_text(path, render(run, registry))
     return path
 
 
-def _page(files: RunFiles) -> str:
+def _page(files: RunFiles, registry: Registry | None) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"line": line, "plain": plain, "percent": percent}
     package = package_files("lnas.report")
@@ -73,6 +79,7 @@ def _page(files: RunFiles) -> str:
         paths=[_Drawing(h.group, draw_paths(h, name=f"paths{i}")) for i, h in enumerate(path_histories(files))],
         layers=layer_sparsities(files),
         cells=[] if files.genotype is None else list(_cells(files.genotype)),
+        sections=[] if registry is None else added(registry, files),
         environment=[(line(key, most=48), line(_words(value))) for key, value in files.environment.items() if key != "command"],
         command=plain(str(files.environment.get("command", ""))),
     )

@@ -89,6 +89,8 @@ def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
             "" if latency.repeats is None else f"median of {latency.repeats}",
         ]
         yield "Latency", f"{latency.ms:.3g} ms ({', '.join(c for c in circumstances if c)})"
+    for name, figure in (summary.costs or {}).items():
+        yield f"Cost, {name}", "could not be measured" if figure is None else f"{figure:,.6g}"
     seconds = summary.seconds or Seconds()
     if seconds.search is not None:
         yield "Time, search", duration(seconds.search)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,8 @@ Lnas = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
-def built_in_parts_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """First-party plugins that are installed stay out of sight, so that lists of names are the same everywhere."""
-    installed = metadata.entry_points
-
-    def without_ours(*, group: str) -> list[metadata.EntryPoint]:
-        return [point for point in installed(group=group) if point.dist is None or point.dist.name != "lnas-channels"]
-
-    monkeypatch.setattr("lnas.host.plugins.metadata.entry_points", without_ours)
+def names_of_the_built_in_parts(built_in_parts_only: None) -> None:
+    """The command line is tested as it is without plugins."""
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_an_error_of_ours_shows_a_traceback_only_with_debug(lnas) -> None:
 
 
 def test_a_bug_is_one_line_and_exit_code_1(lnas, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: object, **options: object) -> None:
         raise KeyError("boom\nbang")
 
     monkeypatch.setattr("lnas.host.plugins.Host.__init__", broken)
@@ -109,7 +109,7 @@ def test_a_bug_is_one_line_and_exit_code_1(lnas, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_interrupt_is_exit_code_130(lnas, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lnas.host.plugins.Host.__init__", interrupted)

@@ -30,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "text/cat/notes.txt").write_text("hello")
     (here / "binary.toml").write_bytes(b"\xff\xfe\x00")
     (here / "unknown.toml").write_text('epoch = "5:5"\n')
+    (here / "require.toml").write_text('plugins.require = ["lnas-cubic>=0.2"]\n')
     (here / "wrong.toml").write_text('batch = "many"\n')
     for name, gene, kinds in (
         ("operation", ["sep_conv_9x9", 0, 2], ("normal", "reduce")),

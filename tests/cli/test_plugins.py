@@ -25,7 +25,8 @@ def test_lnas_itself_is_a_plugin(lnas) -> None:
 
 @pytest.mark.usefixtures("broken")
 def test_a_plugin_that_fails_is_one_warning_and_the_rest_goes_on(lnas) -> None:
-    warning = "lnas: warning: plugin broken (lnas-broken 1.5) is switched off: RuntimeError: [/x] is broken\n"
+    error = "RuntimeError: [/x] is broken; see lnas plugins info broken"
+    warning = f"lnas: warning: plugin broken (lnas-broken 1.5) is switched off: {error}\n"
     for arguments in (
         ["components"],
         ["plugins", "list"],
@@ -40,6 +41,43 @@ def test_a_plugin_that_fails_is_one_warning_and_the_rest_goes_on(lnas) -> None:
 @pytest.mark.usefixtures("broken")
 def test_the_list_says_why_a_plugin_failed(lnas) -> None:
     (row,) = (line for line in lnas("plugins", "list").stdout.splitlines() if line.startswith("broken"))
-    assert "lnas-broken 1.5" in row and "RuntimeError: [/x] is broken" in row
+    assert row.split() == ["broken", "lnas-broken", "1.5", "failed", "see", "lnas", "plugins", "info", "broken"]
     record = json.loads(lnas("plugins", "list", "--json").stdout)["plugins"][-1]
     assert (record["name"], record["status"], record["components"]) == ("broken", "failed", [])
+
+
+@pytest.mark.usefixtures("broken")
+def test_info_shows_the_traceback_and_what_is_known(lnas) -> None:
+    for name in ("broken", "lnas-broken"):
+        shown = lnas("plugins", "info", name)
+        assert (shown.exit_code, shown.stderr) == (0, "")
+        assert "Place       lnas_broken_module" in shown.stdout and "lnas-broken 1.5 (entry point)" in shown.stdout
+        assert "Traceback (most recent call last):" in shown.stdout
+        assert 'lnas_broken_module.py", line 1, in <module>' in shown.stdout
+    (record,) = json.loads(lnas("plugins", "info", "broken", "--json").stdout)["plugins"]
+    assert record["status"] == "failed" and "Traceback" in record["traceback"] and record["milliseconds"] > 0
+
+
+def test_info_shows_the_parts(lnas) -> None:
+    shown = lnas("plugins", "info", "lnas").stdout
+    assert "lnas.builtin.darts:Darts" in shown and "Status      active" in shown
+    result = lnas("plugins", "info", "lans")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "lnas: error: unknown plugin 'lans'; did you mean 'lnas'? there are: lnas\n"
+
+
+@pytest.mark.usefixtures("broken")
+def test_strict_ends_every_command_that_loads_plugins(lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNAS_PLUGINS_STRICT", "1")
+    result = lnas("components")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "lnas: error: plugin broken (lnas-broken 1.5) failed: RuntimeError: [/x] is broken\n"
+
+
+def test_a_variable_that_is_a_slip_of_the_finger(lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNAS_DISABLE_PLUGIN", "x")
+    result = lnas("config")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "lnas: error: there is no environment variable LNAS_DISABLE_PLUGIN; did you mean LNAS_DISABLE_PLUGINS?\n"
+    )

@@ -52,7 +52,7 @@ def pruned(rewind: int | None = None) -> Pruned:
         (pruned(), "search round 1/2: alpha sparsity 0.3040, 0.3000 asked"),
         (pruned(rewind=0), "search round 1/2: alpha sparsity 0.3040, 0.3000 asked, rewound to step 0"),
         (StepDone(at(3), 3, 60), None),
-        (Finished(Path("runs/x"), 0.9, 0.9), None),
+        (Finished(Path("runs/x"), 0.9, 0.9, "sha256:0"), None),
     ],
 )
 def test_an_event_is_a_line(event: Event, line: str | None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +104,9 @@ def test_a_stage_without_rounds_has_no_bar_for_them_and_an_old_stage_stays() -> 
     done = [StageStarted(at(0), 4), StepDone(at(20, 2), 20, 28), StageStarted(train, 1)]
     rows, _ = drawn(*done, width=80)
     assert [row.split()[0] for row in rows] == ["search", "train", "epoch"]
-    rows, _ = drawn(*done, StepDone(Progress("train", "all", 8, 8, 0, 0), 28, 28), Finished(Path("x"), 1, 1), width=80)
+    rows, _ = drawn(
+        *done, StepDone(Progress("train", "all", 8, 8, 0, 0), 28, 28), Finished(Path("x"), 1, 1, "sha256:0"), width=80
+    )
     assert [row.split()[0] for row in rows] == ["search", "train"]
     assert "8/8 steps" in rows[1]
 

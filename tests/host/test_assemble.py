@@ -38,6 +38,39 @@ def test_the_data_set_suggests_and_the_user_wins(host: Host) -> None:
     assert merged.origins["seed"] == "default"
 
 
+class Wide(lnas.Darts):
+    """Suggests what suits it."""
+
+    suggested: ClassVar[Any] = {"space": {"channels": 4}, "batch": 16}
+
+
+class Offers:
+    @lnas.hookimpl
+    def lnas_strategies(self, register: lnas.Register) -> None:
+        register("wide", f"{__name__}:Wide", summary="suggests")
+        register("odd", f"{__name__}:odd", summary="suggests no mapping")
+
+
+def odd() -> None:
+    """Never called."""
+
+
+odd.suggested = "batch"  # type: ignore[attr-defined]
+
+
+def test_the_strategy_suggests_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, __name__, here := ModuleType(__name__))
+    here.__dict__.update(Wide=Wide, odd=odd)
+    offered = Host(plugins=[Offers()], entry_points=False)
+    merged, _ = resolve(offered, command_line={"strategy": "wide", "batch": 8})
+    assert (merged.config.space.options["channels"], merged.origins["space.channels"]) == ("4", "strategy wide")
+    assert (merged.config.batch, merged.origins["space.layers"]) == (8, "data set digits")
+    darts, _ = resolve(offered)
+    assert darts.origins["space.channels"] == "data set digits"
+    with pytest.raises(lnas.PluginError, match="strategy odd of plugin Offers has as `suggested` a str; it must be a mapping"):
+        resolve(offered, command_line={"strategy": "odd"})
+
+
 def test_stages_divide_their_steps(host: Host) -> None:
     made = job(host, prune=("alpha:iterative,sparsity=0.5,rounds=4", "theta:one-shot,sparsity=0.5"))
     search, train = made.pipeline.stages
@@ -153,8 +186,9 @@ def test_an_observer_of_a_plugin_is_told_what_happens(tmp_path: Path, monkeypatc
     given = {"space": TINY, "epochs": "2it", "prune": ("alpha:one-shot,sparsity=0.5",), "observe": ("seen",)}
     made = job(Host(plugins=[Plugin()], entry_points=False), **given)
     made.run(RunDirectory.create(tmp_path, name="x", recipe="", data="", seed=0, config=to_toml(made.config)))
-    expected = ["StageStarted", "Pruned", "EpochDone", "StepDone", "StageStarted", "EpochDone", "StepDone", "Finished"]
-    assert [name for name in Seen.events if name != "StepDone"] == [name for name in expected if name != "StepDone"]
+    expected = ["RunStarted", "StageStarted", "Pruned", "EpochDone", "StageStarted", "EpochDone", "Finished"]
+    assert [name for name in Seen.events if name not in ("StepDone", "Saved")] == expected
+    assert Seen.events[-2:] == ["Saved", "Finished"]
     assert "StepDone" in Seen.events
     with pytest.raises(LnasError, match="unknown observer 'sen'; did you mean 'seen'"):
         job(Host(plugins=[Plugin()], entry_points=False), observe=("sen",))
@@ -256,5 +290,5 @@ def test_a_recipe_that_trains_nothing_or_breaks_is_not_taken_for_bad_input(monke
         job(with_plugin, recipe="searches")
     with pytest.raises(LnasError, match="recipe searches of plugin Halves does not go with pruning theta: .* 'theta'"):
         job(with_plugin, recipe="searches", prune=("theta:one-shot",))
-    with pytest.raises(TypeError, match="has no len"):
+    with pytest.raises(lnas.PluginFailedError, match="recipe breaks of plugin Halves raised TypeError: .* has no len"):
         job(with_plugin, recipe="breaks")

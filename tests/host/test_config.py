@@ -153,7 +153,7 @@ def test_a_file_may_use_lines_or_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('stratgy = "darts"', ": unknown key 'stratgy'; did you mean 'strategy'? there are: batch, data, device, "),
+        ('stratgy = "darts"', ": unknown key 'stratgy'; did you mean 'strategy'? there are: batch, cost, data, device, "),
         ("batch = true", ": batch must be a whole number, not True"),
         ("batch = nan", ": batch must be a whole number, not nan"),
         ("seed = 1979-05-27", ": seed must be a whole number, not datetime.date(1979, 5, 27)"),
@@ -220,6 +220,7 @@ def test_a_written_configuration_reads_well() -> None:
         'device = "auto"',
         'precision = "float32"',
         "observe = []",
+        "cost = []",
         'out = "runs"',
         "",
         "[train]",
@@ -265,6 +266,8 @@ def test_a_later_source_wins_and_every_value_knows_where_it_came_from(tmp_path: 
         "device": f"file {path}",
         "precision": "default",
         "observe": "default",
+        "cost": "default",
+        "plugins": "default",
         "out": "default",
         "name": "default",
     }
@@ -357,6 +360,51 @@ def test_a_data_set_may_not_suggest_everything(suggested: dict[str, object], mes
     with pytest.raises(ConfigError) as caught:
         merge(suggested=suggested)
     assert str(caught.value) == message
+
+
+PARTIAL = {"space": {"partial": 4}, "batch": 256, "train": {"lr": 0.1}}
+
+
+def test_a_strategy_suggests_above_the_data_set_and_below_the_user(tmp_path: Path) -> None:
+    data = {"space": {"channels": 8, "partial": 2}, "batch": 32, "epochs": "3", "strategy": "random"}
+    merged = merge(None, {}, {}, data, PARTIAL)
+    assert str(merged.config.space) == "cells,channels=8,partial=4"
+    assert (merged.config.batch, merged.config.epochs, merged.config.train) == (256, Epochs.of("3"), {"lr": "0.1"})
+    origins = {key: merged.origins[key] for key in ("space.channels", "space.partial", "batch", "epochs", "train.lr")}
+    assert list(origins.values()) == ["data set digits", *["strategy random"] * 2, "data set digits", "strategy random"]
+    said = merge(read_toml(write(tmp_path, "[train]\nlr = 1")), {"LNAS_BATCH": "8"}, {"space": "cells,partial=1"}, data, PARTIAL)
+    assert (str(said.config.space), said.config.batch, said.config.train) == ("cells,channels=8,partial=1", 8, {"lr": "1"})
+    assert said.origins["space.partial"] == "command line"
+
+
+@pytest.mark.parametrize(
+    ("data", "user", "space"),
+    [
+        ({}, None, "cells,partial=4"),
+        ({}, "lnas/cells,layers=3", "lnas/cells,partial=4,layers=3"),
+        ({}, "choices", "choices"),
+        ({}, "extras/cells", "extras/cells"),
+        ({"space": "choices,a=1"}, None, "choices,a=1"),
+        ({"space": "choices,a=1"}, "cells,layers=3", "cells,partial=4,layers=3"),
+        ({"space": "choices,a=1"}, "choices,b=1", "choices,a=1,b=1"),
+    ],
+)
+def test_what_a_strategy_suggests_for_cells_is_for_cells_alone(data: dict[str, object], user: str | None, space: str) -> None:
+    merged = merge(None, {}, {"space": user}, data, PARTIAL)
+    assert merged.config.space == Spec.parse(space)
+    assert ("space.partial" in merged.origins) == ("partial" in merged.config.space.options)
+    assert merged.config.batch == 256
+
+
+def test_a_strategy_may_suggest_another_space_but_not_everything() -> None:
+    assert merge(by_strategy={"space": {"name": "mine", "a": 1}}).config.space == Spec.parse("mine,a=1")
+    with pytest.raises(ConfigError) as caught:
+        merge(by_strategy={"strategy": "random"})
+    assert str(caught.value) == (
+        "strategy darts suggests 'strategy'; a strategy may suggest space, epochs, batch, validation, train"
+    )
+    with pytest.raises(ConfigError, match="^strategy darts: suggested batch must be at least 1, not 0$"):
+        merge(by_strategy={"batch": 0})
 
 
 # ---- recipes -----------------------------------------------------------------------------------------------------------

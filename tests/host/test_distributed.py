@@ -681,7 +681,7 @@ def test_another_number_of_processes_is_told(tmp_path: Path, straight: Path) -> 
         with pytest.raises(RunError, match=r"another processes \(2, now 1\); go back to it, or leave out --require-exact"):
             go(whole(), straight, require_exact=True)
         assert go(whole(), straight, observers=[log]).exact is False
-    resumed = log.events[0]
+    resumed = log.events[1]
     assert isinstance(resumed, Resumed) and resumed.differences == ("processes (2, now 1)",)
 
 

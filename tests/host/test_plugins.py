@@ -1,19 +1,20 @@
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
+import lnas
 from lnas import __version__, hookimpl
-from lnas.core.errors import ConfigError, PluginError, UnknownNameError
+from lnas.core.errors import PluginError, UnknownNameError
 from lnas.host.options import options_of
 from lnas.host.plugins import Host, PluginRecord
 from lnas.host.registry import KINDS
+from lnas.host.switches import Switches
 
-Install = Callable[..., None]
+Install = Callable[..., object]
 
 CUBIC = """
     from lnas import hookimpl
@@ -25,26 +26,6 @@ CUBIC = """
     class Cubic:
         pass
 """
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """`install(name, source)` puts a distribution lnas-NAME 0.3 with one module lnas_NAME on the import path."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
-
-    def write(name: str, source: str, *, entry: str | None = None, target: str | None = None) -> None:
-        module = f"lnas_{name}"
-        text = textwrap.dedent(source).replace("{module}", module)
-        (tmp_path / f"{module}.py").write_text(text, encoding="utf-8")
-        info = tmp_path / f"{module}-0.3.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: lnas-{name}\nVersion: 0.3\n")
-        (info / "entry_points.txt").write_text(f"[lnas]\n{entry or name} = {target or module}\n")
-
-    yield write
-    for module in set(sys.modules) - before:
-        del sys.modules[module]
 
 
 def record(host: Host, name: str) -> PluginRecord:
@@ -67,6 +48,9 @@ def test_the_built_in_parts_come_through_the_hooks_and_can_all_be_loaded() -> No
         "recipe": ["baseline", "generalized", "variant1", "variant2"],
         "dataset": ["cifar10", "cifar100", "digits", "fashion_mnist", "folder", "mnist"],
         "observer": [],
+        "cost": [],
+        "section": [],
+        "command": [],
     }
     for part in built_in.components:
         assert part.summary
@@ -109,11 +93,15 @@ BROKEN = {
     ),
     "a misspelt hook": (
         "import lnas\n@lnas.hookimpl\ndef lnas_shedules(register): pass",
-        "there is no hook lnas_shedules; did you mean lnas_schedules? the hooks are lnas_strategies, ",
+        "there is no hook lnas_shedules; did you mean lnas_schedules?",
     ),
     "an unmarked hook": (
         "def lnas_schedules(register): pass",
         "its function lnas_schedules is not marked; write @lnas.hookimpl above it",
+    ),
+    "a generator": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): yield",
+        "its function lnas_schedules is a generator or a coroutine; it must call register at once",
     ),
     "no hook": ("pass", "it implements no hook; the hooks are lnas_strategies, "),
     "a hook with other arguments": (
@@ -136,6 +124,14 @@ BROKEN = {
         "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): register('a', int)",
         "schedule a: <class 'int'> is no \"module:Object\"",
     ),
+    "small options that are none": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): register('a', 'a:B', small='rounds')",
+        "schedule a: small='rounds': option 'rounds' has no value in 'rounds'; write rounds=VALUE",
+    ),
+    "small options that are no text": (
+        "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): register('a', 'a:B', small=3)",
+        "schedule a: small=3: ",
+    ),
     "a name registered twice": (
         "import lnas\n@lnas.hookimpl\ndef lnas_schedules(register): register('a', 'a:B'); register('a', 'a:C')",
         "schedule a is registered twice",
@@ -153,7 +149,8 @@ def test_a_broken_plugin_is_recorded_and_the_others_work(install: Install, sourc
     assert failed.error is not None
     assert failed.error.startswith(error)
     assert "\n" not in failed.error
-    assert host.warnings == (f"plugin broken (lnas-broken 0.3) is switched off: {failed.error}",)
+    assert failed.traceback.startswith("Traceback (most recent call last):") and failed.traceback.count("\n") > 2
+    assert host.warnings == (f"plugin broken (lnas-broken 0.3) is switched off: {failed.error}; see lnas plugins info broken",)
     assert record(host, "cubic").status == "active"
     assert host.registry.get("schedule", "cubic").load().__name__ == "Cubic"
     assert len(host.registry.all("schedule")) == 4
@@ -181,31 +178,44 @@ def test_a_part_that_was_registered_before_the_failure_cannot_be_used(install: I
     host = Host()
     with pytest.raises(PluginError) as caught:
         host.registry.get("schedule", "cubic")
-    assert str(caught.value) == "schedule 'cubic' is not available: plugin half (lnas-half 0.3) failed: OSError: no disk"
+    assert str(caught.value) == (
+        "schedule 'cubic' is not available: plugin half (lnas-half 0.3) failed: OSError: no disk; see lnas plugins info half"
+    )
 
 
-def test_an_unknown_name_tells_of_the_plugins_that_failed(install: Install) -> None:
+def test_a_name_is_not_unknown_where_a_plugin_failed_that_may_have_it(install: Install) -> None:
     install("broken", "raise ImportError('libx is missing')")
-    with pytest.raises(UnknownNameError) as caught:
+    failed = "plugin broken (lnas-broken 0.3) failed: ImportError: libx is missing; see lnas plugins info broken"
+    with pytest.raises(PluginError) as caught:
         Host().registry.get("schedule", "iterativ")
     assert str(caught.value) == (
-        "unknown schedule 'iterativ'; did you mean 'iterative'? there are: iterative, never, one-shot;"
-        " plugin broken (lnas-broken 0.3) failed: ImportError: libx is missing"
+        f"schedule 'iterativ' is not available: {failed}; did you mean 'iterative'? there are: iterative, never, one-shot"
     )
-    with pytest.raises(
-        PluginError, match=r"schedule 'cubic' is not available: plugin broken \(lnas-broken 0\.3\) failed: ImportErr"
-    ):
+    with pytest.raises(PluginError) as caught:
         Host().registry.get("schedule", "broken/cubic")
+    assert str(caught.value) == f"schedule 'cubic' is not available: {failed}"
 
 
-def test_two_entry_points_of_one_name_are_told_apart(install: Install) -> None:
+def test_the_second_plugin_of_a_name_is_shadowed_and_never_renamed(install: Install) -> None:
     install("one", CUBIC, entry="cubic")
     install("two", CUBIC, entry="cubic")
     install("three", CUBIC, entry="lnas")
     host = Host()
-    assert {"cubic", "lnas-two", "lnas-three"} <= {plugin.name for plugin in host.plugins if plugin.status == "active"}
-    assert host.registry.get("schedule", "lnas-two/cubic").target == "lnas_two:Cubic"
-    assert host.registry.get("schedule", "lnas-three/cubic").target == "lnas_three:Cubic"
+    assert [(plugin.name, plugin.distribution, plugin.status) for plugin in host.plugins[1:]] == [
+        ("cubic", "lnas-one", "active"),
+        ("cubic", "lnas-two", "shadowed"),
+        ("lnas", "lnas-three", "shadowed"),
+    ]
+    assert host.registry.get("schedule", "cubic").target == "lnas_one:Cubic"
+    assert "lnas_two" not in sys.modules
+    assert host.warnings == (
+        "plugin cubic (lnas-two 0.3) is shadowed: the name is that of plugin cubic (lnas-one 0.3);"
+        " to use this one, write --disable-plugin lnas-one",
+        f"plugin lnas (lnas-three 0.3) is shadowed: the name is that of lnas {__version__}; give this one another",
+    )
+    other = Host(switches=Switches.of({}, disable=["lnas-one"]))
+    assert other.registry.get("schedule", "cubic").target == "lnas_two:Cubic"
+    assert other.registry.get("schedule", "cubic/cubic").target == "lnas_two:Cubic"
 
 
 def test_one_object_is_one_plugin(install: Install) -> None:
@@ -234,10 +244,20 @@ class Toy:
 
 def test_an_argument_is_a_plugin_too() -> None:
     host = Host([Toy(), Toy()], entry_points=False)
-    assert [(plugin.name, plugin.origin) for plugin in host.plugins[1:]] == [("Toy", "argument"), ("Toy-2", "argument")]
-    assert host.registry.get("schedule", "Toy-2/toy").plugin == "Toy-2"
-    with pytest.raises(ConfigError, match="schedule 'toy' is offered by Toy and by Toy-2; write Toy/toy or Toy-2/toy"):
-        host.registry.get("schedule", "toy")
+    assert [(p.name, p.origin, p.status) for p in host.plugins[1:]] == [
+        ("Toy", "argument", "active"),
+        ("Toy", "argument", "shadowed"),
+    ]
+    assert host.registry.get("schedule", "toy").qualified == "Toy/toy"
+
+
+def test_an_argument_wins_its_name_from_what_is_installed(install: Install) -> None:
+    install("toy", CUBIC, entry="Toy")
+    host = Host([Toy()])
+    assert [(plugin.origin, plugin.status) for plugin in host.plugins[1:]] == [
+        ("argument", "active"),
+        ("entry point", "shadowed"),
+    ]
 
 
 def test_an_argument_that_cannot_be_a_plugin_is_recorded() -> None:
@@ -253,9 +273,12 @@ def test_a_plugin_that_failed_leaves_nothing_behind() -> None:
             raise OSError("no disk")
 
     broken = Broken()
-    host = Host([broken, broken], entry_points=False)
-    assert [plugin.error for plugin in host.plugins[1:]] == ["OSError: no disk"] * 2  # not "the same object as ..."
-    with pytest.raises(PluginError, match="schedule 'toy' is not available: plugin Broken failed: OSError: no disk"):
+    broken.__name__ = "first"
+    host = Host([broken, Toy()], entry_points=False)
+    assert [plugin.error for plugin in host.plugins[1:]] == ["OSError: no disk", None]
+    assert host.registry.get("schedule", "toy").plugin == "Toy"
+    host = Host([broken], entry_points=False)
+    with pytest.raises(PluginError, match="schedule 'toy' is not available: plugin first failed: OSError: no disk"):
         host.registry.get("schedule", "toy")
 
 
@@ -267,7 +290,20 @@ def test_nothing_is_global() -> None:
 
 
 def test_naming_things_does_not_import_torch() -> None:
-    names = ["config", "epochs", "fields", "hookspecs", "layers", "options", "plugins", "prune_lines", "registry", "spec", "toml"]
+    names = [
+        "config",
+        "epochs",
+        "fields",
+        "hookspecs",
+        "layers",
+        "options",
+        "plugins",
+        "prune_lines",
+        "registry",
+        "spec",
+        "switches",
+        "toml",
+    ]
     imports = ", ".join(f"lnas.host.{module}" for module in [*names, "values"])
     code = f"""
         import sys, {imports}, lnas.builtin.plugin
@@ -279,3 +315,9 @@ def test_naming_things_does_not_import_torch() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("plugins", [Toy(), "lnas_cubic", 3])
+def test_plugins_that_are_no_list(plugins: object) -> None:
+    with pytest.raises(lnas.ConfigError, match=r"plugins must be a list of modules or objects, not .*; write plugins=\[\.\.\.\]"):
+        Host(plugins, entry_points=False)  # type: ignore[arg-type]

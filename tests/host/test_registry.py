@@ -1,7 +1,8 @@
 import pytest
 
 from lnas.core.errors import ConfigError, PluginError, UnknownNameError
-from lnas.host.registry import Component, PluginRecord, Registry, in_one_line
+from lnas.host.foreign import in_one_line
+from lnas.host.registry import Component, PluginRecord, Registry
 
 
 def plugin(name: str, *parts: str, **more: object) -> PluginRecord:
@@ -38,7 +39,12 @@ def test_a_name_finds_its_part(name: str, qualified: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "error", "message"),
     [
-        ("schedule", "cubic", ConfigError, "schedule 'cubic' is offered by a and by b; write a/cubic or b/cubic"),
+        (
+            "schedule",
+            "cubic",
+            ConfigError,
+            "schedule 'cubic' is offered by plugin a (lnas-a 1.2) and by plugin b (lnas-b 1.2); write a/cubic or b/cubic",
+        ),
         (
             "schedule",
             "iteratve",
@@ -53,12 +59,12 @@ def test_a_name_finds_its_part(name: str, qualified: str) -> None:
             "unknown schedule of plugin a 'liner'; did you mean 'linear'? there are: cubic, linear",
         ),
         ("observer", "x", UnknownNameError, "unknown observer 'x'; there are: none"),
-        ("schedul", "x", UnknownNameError, "unknown kind of component 'schedul'; did you mean 'schedule'? there are: dataset, "),
+        ("schedul", "x", UnknownNameError, "unknown kind of component 'schedul'; did you mean 'schedule'? there are: command, "),
         (
             "schedul",
             "a/x",
             UnknownNameError,
-            "unknown kind of component 'schedul'; did you mean 'schedule'? there are: dataset, ",
+            "unknown kind of component 'schedul'; did you mean 'schedule'? there are: command, ",
         ),
     ],
 )

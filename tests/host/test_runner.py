@@ -605,8 +605,8 @@ def test_another_machine_is_named_and_remembered(tmp_path: Path, monkeypatch: py
     log = Log()
     with pytest.raises(Crash):
         go(directory, before=crash_at(9), observers=[log])
-    assert isinstance(log.events[0], Resumed)
-    assert log.events[0].differences == (f"threads ({here['threads']}, now 64)",)
+    assert isinstance(log.events[1], Resumed)
+    assert log.events[1].differences == (f"threads ({here['threads']}, now 64)",)
     assert go(directory).exact is False, "it was resumed twice, the second time on the same machine"
 
 
@@ -639,7 +639,7 @@ def test_observers_hear_what_the_journal_says(tmp_path: Path, straight: Straight
     assert heard == [(row["event"], row["stage"]) for row in straight[1]]
     steps = [event for event in log.events if isinstance(event, StepDone)]
     assert [(event.done, event.total) for event in steps] == [(step, 24) for step in range(1, 25)]
-    assert log.events[-1] == Finished(directory.path, result.validation, result.test)
+    assert log.events[-1] == Finished(directory.path, result.validation, result.test, result.digest)
     epoch = next(event for event in log.events if isinstance(event, EpochDone))
     row = straight[1][1]
     assert epoch.metrics == {"loss": row["loss"], "alpha_loss": row["alpha_loss"]}
@@ -723,7 +723,7 @@ def test_a_metric_of_a_plugin_is_written_down(tmp_path: Path, monkeypatch: pytes
     [
         ({"step": torch.tensor(1.0)}, "reports a metric 'step', which is another entry"),
         ({"reward": 1.0}, "metric 'reward' must be a 0-d tensor, not 1.0"),
-        ({"reward": torch.ones(2)}, "metric 'reward' must be a 0-d tensor, not tensor"),
+        ({"reward": torch.ones(2)}, "metric 'reward' must be a 0-d tensor, not one of shape"),
     ],
 )
 def test_a_metric_that_is_none_is_refused(
