@@ -1,0 +1,6 @@
+from lnas.testing import StrategySuite
+
+
+class TestPcDarts(StrategySuite):
+    part = "lnas_pcdarts.strategy:PcDarts"
+    plugin = "lnas_pcdarts"
