@@ -30,7 +30,7 @@ class Cubic(lnas.PruningSchedule):
 
 @lnas.hookimpl
 def lnas_schedules(register: lnas.Register) -> None:
-    register("cubic", "lnas_cubic:Cubic", summary="fast early, gently late")
+    register("my-cubic", "lnas_cubic:Cubic", summary="fast early, gently late")
 '''
 PROJECT = """\
 [build-system]
@@ -74,7 +74,7 @@ def test_its_module_is_short() -> None:
 
 
 def test_its_schedule_prunes(installed: Path, tmp_path: Path) -> None:
-    line = "theta:cubic,sparsity=0.5,rounds=2,rewind=none"
+    line = "theta:my-cubic,sparsity=0.5,rounds=2,rewind=none"
     summary = json.loads(lnas(installed, tmp_path, "run", "--prune", line, *SMALL, "--json").splitlines()[-1])
     assert summary["recipe"] == "variant1"
     assert summary["sparsity"]["theta"]["target"] == 0.5
@@ -85,6 +85,6 @@ def test_its_schedule_prunes(installed: Path, tmp_path: Path) -> None:
 
 
 def test_its_options_are_described(installed: Path, tmp_path: Path) -> None:
-    described = lnas(installed, tmp_path, "components", "cubic")
+    described = lnas(installed, tmp_path, "components", "my-cubic")
     assert "lnas-cubic 0.1.0" in described
     assert "fraction removed in the end, in [0, 1)" in described

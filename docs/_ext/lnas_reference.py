@@ -31,6 +31,9 @@ TITLES = {
     "recipe": "Recipes",
     "dataset": "Data sets",
     "observer": "Observers",
+    "cost": "Costs",
+    "section": "Sections of the report",
+    "command": "Commands",
 }
 
 
