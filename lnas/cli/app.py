@@ -22,6 +22,7 @@ from lnas.cli.session import Session
 from lnas.cli.show import evaluate, report, show
 from lnas.cli.switches import everywhere
 from lnas.core.errors import LnasError, PluginFailedError
+from lnas.host.foreign import in_one_line
 
 BUG, BAD_INPUT, SIGNALLED, INTERRUPTED, NO_READER = 1, 2, 128, 130, 141
 """Exit codes of our own; an `LnasError` brings its own."""
@@ -100,15 +101,19 @@ def _reported(context: click.Context) -> Iterator[None]:
         _traceback(context)
         output.note("lnas: interrupted")
         context.exit(INTERRUPTED)
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+    except SystemExit:
+        raise
+    except BaseException as error:  # foreign code raises whatever it likes
+        blamed = context.obj.blamed(error)
+        if isinstance(error, OSError) and error.errno == errno.EPIPE and blamed is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
             context.exit(NO_READER)
         _traceback(context)
-        if blamed := context.obj.blamed(error):
+        if blamed:
             output.fail(f"{blamed}{_again(context)}")
         else:
-            output.fail(f"{type(error).__name__}: {error}; this is a bug of lnas{_again(context)}")
+            others = "".join(f" or of {suspects}" for suspects in getattr(error, "__notes__", ()))
+            output.fail(f"{in_one_line(error)}; this is a bug of lnas{others}{_again(context)}")
         context.exit(BUG)
 
 

@@ -9,7 +9,7 @@ import click
 from lnas.cli import output
 from lnas.cli.session import Session, pass_session
 from lnas.cli.tables import table
-from lnas.core.errors import UnknownNameError
+from lnas.core.errors import ConfigError, PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     from lnas.host.options import Option
@@ -34,7 +34,7 @@ def components(session: Session, name: str | None, kind: str | None, as_json: bo
     """
     parts = _parts(session.host().registry, kind)
     if name is not None:
-        parts = _named(parts, name, kind)
+        parts = _named(session, parts, name, kind)
     if as_json:
         described = [_document(part) | (_details(part) if name is not None else {}) for part in parts]
         output.document({"schema": 1, "components": described})
@@ -62,11 +62,16 @@ def _lnas() -> tuple[str, str]:
     return "lnas", __version__
 
 
-def _named(parts: "list[Component]", name: str, kind: str | None) -> "list[Component]":
+def _named(session: Session, parts: "list[Component]", name: str, kind: str | None) -> "list[Component]":
     """All parts of that name, for a name may stand for one of each kind."""
     found = [part for part in parts if name in (part.name, part.qualified)]
     if not found:
-        raise UnknownNameError(kind or "part", name, {part.name for part in parts})
+        missing = [record for record in session.host().plugins if record.status != "active"]
+        unknown = UnknownNameError(kind or "part", name, {part.name for part in parts})
+        if missing and not unknown.near:
+            troubles = "; ".join(f"{record} {record.trouble}" for record in missing)
+            raise PluginError(f"{kind or 'part'} {name!r} is not available: {troubles}")
+        raise unknown
     return found
 
 
@@ -113,7 +118,12 @@ def _default(option: "Option") -> str:
 
     if option.required:
         return "needed"
-    return "none" if option.default is None else as_text(option.name, option.default)
+    if option.default is None:
+        return "none"
+    try:
+        return as_text(option.name, option.default)
+    except ConfigError:  # a path, or a value of a type of its own
+        return str(option.default)
 
 
 def _describe(part: "Component") -> None:

@@ -36,6 +36,7 @@ class UnknownNameError(ConfigError):
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1)
+        self.near = near[0] if near else None
         hint = f"did you mean {near[0]!r}? " if near else ""
         super().__init__(f"unknown {what} {name!r}; {hint}there are: {', '.join(names) or 'none'}")
 

@@ -10,6 +10,9 @@ from lnas.core.errors import ContractError, LnasError, NumericalError, PluginFai
 from lnas.host.foreign import in_one_line
 from lnas.host.registry import BUILT_IN, Component
 
+_OF_ALL = {"lnas", "torch", "torchvision", "numpy", *sys.stdlib_module_names}
+"""Packages that a part may lie in without their being its plugin's: code of theirs is not its plugin's doing."""
+
 
 def attributed(
     error: BaseException, parts: Iterable[Component], where: str = "", *, ours: bool = False
@@ -26,7 +29,7 @@ def attributed(
     parts = [part for part in parts if part.plugin != BUILT_IN]
     after = f", {where}" if where else ""
     if isinstance(error, ContractError):
-        guilty = " or ".join(str(part) for part in parts if part.kind == error.kind)
+        guilty = " or ".join(str(part) for part in parts if part.kind == error.kind) or " or ".join(map(str, parts))
         return PluginFailedError(f"{guilty} broke its contract: {error}{after}") if guilty else None
     if isinstance(error, KeyboardInterrupt | NumericalError):
         return None
@@ -57,9 +60,16 @@ def attributing(
     """
     try:
         yield
-    except (Exception, SystemExit) as error:  # foreign code: it may even exit
-        if (blamed := attributed(error, parts(), where(), ours=ours)) is not None:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # foreign code: it may even exit
+        there = tuple(parts())
+        if (blamed := attributed(error, there, where(), ours=ours)) is not None:
             raise blamed from error
+        if isinstance(error, LnasError):
+            raise
+        if suspects := [str(part) for part in there if part.plugin != BUILT_IN]:
+            error.add_note(" or ".join(suspects))  # for whoever says what to make of it
         raise
 
 
@@ -85,6 +95,8 @@ def _frames(error: BaseException) -> list[FrameType]:
 def _package(part: Component) -> str:
     """The outermost package of a part that is one distribution's own: a namespace, which many share, is not."""
     words = part.target.partition(":")[0].split(".")
+    if words[0] in _OF_ALL:
+        return ""
     for length in range(1, len(words)):
         name = ".".join(words[:length])
         if getattr(sys.modules.get(name), "__file__", None):
@@ -93,4 +105,5 @@ def _package(part: Component) -> str:
 
 
 def _within(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")
+    """Never where the package is nobody's own."""
+    return bool(package) and (module == package or module.startswith(f"{package}."))

@@ -13,7 +13,9 @@ from lnas.core.data import Dataset
 from lnas.core.errors import ContractError
 from lnas.core.learner import SearchStrategy
 from lnas.core.mask import MaskTarget
+from lnas.core.schedule import PruningSchedule
 from lnas.core.space import SearchSpace
+from lnas.core.types import Task
 
 
 def checked_space(space: object) -> SearchSpace:
@@ -59,11 +61,24 @@ def check_target(target: object) -> None:
     if not isinstance(target, MaskTarget):
         raise ContractError("target", f"a target must be a MaskTarget, not a {type(target).__name__}")
     tensors = target.tensors()
+    if isinstance(tensors, Mapping) and not tensors:
+        raise ContractError("target", "tensors() is empty: there is nothing to prune")
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise ContractError("target", f"tensors() must be tensors by name, not {_kind(tensors)}")
     masks = target.masks()
     _same_shapes("target", "masks()", masks, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     _are_masks("target", "masks()", masks)
+
+
+def checked_schedule(schedule: object) -> PruningSchedule:
+    """A schedule.
+
+    Raises:
+        ContractError: saying what it is instead.
+    """
+    if not isinstance(schedule, PruningSchedule):
+        raise ContractError("schedule", f"a schedule must be a PruningSchedule, not {_kind(schedule)}")
+    return schedule
 
 
 def checked_dataset(dataset: object) -> Dataset:
@@ -74,6 +89,14 @@ def checked_dataset(dataset: object) -> Dataset:
     """
     if not isinstance(dataset, Dataset):
         raise ContractError("dataset", f"a data set must be a Dataset, not a {type(dataset).__name__}")
+    if not isinstance(dataset.task, Task) or not isinstance(getattr(dataset, "suggested", None), Mapping):
+        raise ContractError("dataset", "a data set must have task, a Task, and suggested, a mapping of settings ({} for none)")
+    for split in ("train", "test"):
+        labels = dataset.labels(split)
+        if not isinstance(labels, Tensor) or len(labels) != dataset.size(split):
+            raise ContractError("dataset", f"labels({split!r}) must be a tensor of {dataset.size(split)} labels")
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < dataset.task.classes:
+            raise ContractError("dataset", f"labels({split!r}) must be from 0 to {dataset.task.classes - 1}, as the task says")
     if not dataset.size("train"):
         return dataset
     batch: Any = dataset.batch("train", torch.zeros(1, dtype=torch.int64), None)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from lnas.core.errors import ContractError, PluginFailedError
 from lnas.core.types import Task
 from lnas.host.blame import attributing
-from lnas.host.foreign import aside, in_one_line, warn
+from lnas.host.foreign import in_one_line, warn
 from lnas.host.parts import factory
 from lnas.host.registry import Registry
-from lnas.host.runtime import undisturbed
-from lnas.host.spec import Spec
+from lnas.host.runtime import apart
+from lnas.host.spec import Spec, shown
 
 
 def checked_measures(registry: Registry, specs: Iterable[Spec]) -> tuple[Spec, ...]:
@@ -35,12 +35,12 @@ def measured(registry: Registry, spec: Spec, network: nn.Module, task: Task) -> 
     Raises:
         PluginFailedError: where the part raises, or returns no finite number.
     """
-    with undisturbed(), aside(), attributing(lambda: [registry.get("cost", spec.name)]):
+    with apart(), attributing(lambda: [registry.get("cost", spec.name)]):
         value = factory(registry, "cost", spec, seed=0)(copy.deepcopy(network).cpu().eval(), task)
         if isinstance(value, Tensor) and value.numel() == 1:
             value = value.item()
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-            raise ContractError("cost", f"a cost must be a finite number, not {value!r:.80}")
+        if isinstance(value, bool) or not isinstance(value, Real) or not _is_finite(value):
+            raise ContractError("cost", f"a cost must be a finite number, not {shown(value)}")
     return float(value)
 
 
@@ -50,10 +50,19 @@ def all_measured(registry: Registry, specs: Iterable[Spec], network: nn.Module, 
     for spec in specs:
         try:
             figures[str(spec)] = measured(registry, spec, network, task)
-        except (Exception, SystemExit) as error:  # after all the work is done
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # after all the work is done
             figures[str(spec)] = None
             warn(f"{_named(registry, spec, error)}; it is left out")
     return figures
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _named(registry: Registry, spec: Spec, error: BaseException) -> str:

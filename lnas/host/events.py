@@ -1,20 +1,16 @@
 """What a run tells those who watch it: frozen values, so that an observer cannot change the run."""
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-import torch
-
 from lnas.core.pipeline import Progress
-from lnas.host.foreign import aside, in_one_line, warn
+from lnas.host.foreign import in_one_line, warn
 from lnas.host.plan import StagePlan
-from lnas.host.runtime import undisturbed
+from lnas.host.runtime import apart
 
 
 @dataclass(frozen=True)
@@ -190,7 +186,7 @@ class Audience:
         """Notify each; one that raises, or exits, is warned about and not called again."""
         for observer in list(self._observers):
             try:
-                with _apart():
+                with apart():
                     observer.notify(event)
             except KeyboardInterrupt:
                 raise
@@ -198,23 +194,6 @@ class Audience:
                 self._observers = [other for other in self._observers if other is not observer]
                 words = str(observer) if isinstance(observer, Described) else f"observer {type(observer).__name__}"
                 warn(f"{words} failed and hears no more of this run: {in_one_line(error)}")
-
-
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Run code of an observer, and put back what it may have changed for the whole process."""
-    place, gradients = os.getcwd(), torch.is_grad_enabled()
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    try:
-        with undisturbed(), aside():
-            yield
-    finally:
-        with suppress(OSError):  # the folder was removed
-            os.chdir(place)
-        torch.set_grad_enabled(gradients)
-        torch.set_default_dtype(dtype)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
 
 
 def _seal(event: object, name: str) -> None:

@@ -1,6 +1,7 @@
 """Where plugins come from: each is found under its name, and loaded by whoever asks for it."""
 
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,6 +15,7 @@ from lnas.host.foreign import in_one_line
 from lnas.host.hookspecs import PROJECT
 from lnas.host.registry import BUILT_IN, PluginRecord
 
+_LOADING = threading.RLock()
 _BUILT_IN_MODULE = "lnas.builtin.plugin"
 
 
@@ -38,7 +40,10 @@ def built_in() -> Found:
 
 def argument(plugin: object) -> Found:
     """A module or an object that was handed over; its name is its `__name__` or that of its class."""
-    name = getattr(plugin, "__name__", None)
+    try:
+        name = getattr(plugin, "__name__", None)
+    except Exception:  # foreign code; loading it will say more
+        name = None
     name = name if isinstance(name, str) else type(plugin).__name__
     return Found(PluginRecord(name, None, None, "argument", type(plugin).__name__), lambda: plugin)
 
@@ -49,18 +54,23 @@ def file(path: Path) -> Found:
     Raises:
         ConfigError: where there is no such file, or its name is none for a module, or that of another module.
     """
-    given, path = path, path.expanduser().resolve()
+    given = path
+    try:
+        path = path.expanduser().resolve(strict=False)
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(f"--plugin {given!s:.200}: there is no such file: {in_one_line(error)}") from None
     if path.suffix != ".py" or not path.stem.isidentifier():
         raise ConfigError(f"--plugin {given}: a plugin of one file is a module, NAME.py, and NAME letters, digits and _")
-    if not path.is_file():
-        raise ConfigError(f"--plugin {given}: there is no such file")
-    before = sys.modules.get(path.stem)
-    if _other_module(path, before):
+    if not _is_file(path):
+        raise ConfigError(f"--plugin {given!s:.200}: there is no such file")
+    if _other_module(path, sys.modules.get(path.stem)):
         raise ConfigError(f"--plugin {given}: there is a module {path.stem} already, which this file would hide; rename the file")
 
     def load() -> ModuleType:
-        if before is not None:
-            return before
+        with _LOADING:  # several hosts, in several threads, load it once
+            return sys.modules.get(path.stem) or execute()
+
+    def execute() -> ModuleType:
         spec = spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None:
             raise PluginError(f"{path} cannot be imported")
@@ -68,7 +78,7 @@ def file(path: Path) -> Found:
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            del sys.modules[path.stem]
+            sys.modules.pop(path.stem, None)
             raise
         return module
 
@@ -77,11 +87,19 @@ def file(path: Path) -> Found:
 
 def installed() -> tuple[list[Found], list[str]]:
     """The entry points by name, then by distribution, and a line where they cannot be listed: that costs no run."""
+    trouble: list[str] = []
     try:
-        points = sorted(metadata.entry_points(group=PROJECT), key=lambda point: (point.name, _distribution(point)[0] or ""))
-    except Exception as error:
-        return [], [f"installed plugins cannot be listed: {in_one_line(error)}"]
-    return [Found(PluginRecord(p.name, *_distribution(p), "entry point", p.value), p.load) for p in points], []
+        points = list(metadata.entry_points(group=PROJECT))
+    except Exception:  # one distribution's files are damaged: each is read by itself
+        points = []
+        for distribution in metadata.distributions():
+            try:
+                points += distribution.entry_points.select(group=PROJECT)
+            except Exception as error:
+                place = getattr(distribution, "_path", "a distribution")
+                trouble.append(f"the entry points of {place} cannot be read: {in_one_line(error)}")
+    points.sort(key=lambda point: (point.name, _distribution(point)[0] or ""))
+    return [Found(PluginRecord(p.name, *_distribution(p), "entry point", p.value), p.load) for p in points], trouble
 
 
 def _distribution(point: metadata.EntryPoint) -> tuple[str | None, str | None]:
@@ -90,6 +108,13 @@ def _distribution(point: metadata.EntryPoint) -> tuple[str | None, str | None]:
         return (point.dist.name, point.dist.version) if point.dist is not None else (None, None)
     except Exception:  # a file of another package is damaged; its plugin is tried all the same
         return None, None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a loop of links
+        return False
 
 
 def _other_module(path: Path, loaded: ModuleType | None) -> bool:

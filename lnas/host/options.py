@@ -64,12 +64,15 @@ def options_of(part: Callable[..., Any], kind: str) -> tuple[Option, ...]:
     try:
         parameters = [p for p in inspect.signature(part).parameters.values() if _is_option(p, kind)]
         hints = _hints(part, {p.name: p.annotation for p in parameters})
-    except Exception as error:  # annotations are foreign code
+        options = tuple(_option(part, p, hints[p.name]) for p in parameters if p.annotation is not inspect.Parameter.empty)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # annotations and defaults are foreign code: it may even exit
         raise PluginError(f"the options of {label} cannot be read: {in_one_line(error)}") from error
     untyped = [p.name for p in parameters if p.annotation is inspect.Parameter.empty]
     if untyped:
         raise PluginError(f'option {untyped[0]!r} of {label} has no type; annotate it, e.g. Annotated[int, "help text"]')
-    return tuple(_option(part, parameter, hints[parameter.name]) for parameter in parameters)
+    return options
 
 
 def validate(component: Component, options: Mapping[str, object]) -> dict[str, object]:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from lnas.core.errors import ConfigError
-from lnas.host.blame import attributing
+from lnas.core.errors import ConfigError, LnasError, PluginFailedError
+from lnas.host.foreign import in_one_line
 from lnas.host.options import options_of, validate
-from lnas.host.registry import Registry
+from lnas.host.registry import BUILT_IN, Registry
+from lnas.host.runtime import settled
 from lnas.host.spec import Spec
 
 LOSS = "lnas.builtin.classification:cross_entropy"
@@ -44,9 +45,16 @@ def bound(registry: Registry, kind: str, name: str, options: Mapping[str, object
     values = validate(component, {"seed": seed, **options} if seeded else options)
 
     def make(*given: Any) -> Any:
-        if kind == "importance":  # called in the middle of a run, which knows where it stands
-            return part(*given, **values)
-        with attributing(lambda: [component]):
-            return part(*given, **values)
+        with settled():
+            if kind == "importance":  # called in the middle of a run, which knows where it stands
+                return part(*given, **values)
+            try:
+                return part(*given, **values)
+            except (KeyboardInterrupt, LnasError):
+                raise
+            except BaseException as error:  # foreign code: it may even exit
+                if component.plugin == BUILT_IN:
+                    raise
+                raise PluginFailedError(f"{component} raised {in_one_line(error)}") from error
 
     return make

@@ -127,8 +127,9 @@ def _check_ahead(pipeline: Pipeline, strategy: SearchStrategy, seed: int) -> Non
     """Refuse, before the first step, rounds that do not fit and sparsities or options that a target cannot take."""
     for stage in pipeline.stages:
         schedule = stage.pruning.schedule
-        _check_schedule(schedule)
-        stage.loop()
+        _check_rounds(schedule)
+        stage.loop()  # so many rounds fit, and can be looked at one by one
+        _check_curve(schedule)
         if not schedule.rounds:
             continue
         *earlier, last = (schedule.sparsity_after(round) for round in range(1, schedule.rounds + 1))
@@ -144,12 +145,15 @@ def _check_ahead(pipeline: Pipeline, strategy: SearchStrategy, seed: int) -> Non
                 check_feasible(target, last, earlier=earlier)
 
 
-def _check_schedule(schedule: PruningSchedule) -> None:
+def _check_rounds(schedule: PruningSchedule) -> None:
     name, rounds = type(schedule).__name__, schedule.rounds
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 0:
         raise PluginError(f"schedule {name} has {rounds!r} rounds; it must be a whole number of at least 0")
-    before = 0.0
-    for round in range(1, rounds + 1):
+
+
+def _check_curve(schedule: PruningSchedule) -> None:
+    name, before = type(schedule).__name__, 0.0
+    for round in range(1, schedule.rounds + 1):
         after = schedule.sparsity_after(round)
         if not isinstance(after, int | float) or not math.isfinite(after) or not before <= after < 1:
             raise PluginError(

@@ -16,7 +16,7 @@ import pluggy
 from lnas import __version__
 from lnas.core.errors import ConfigError, LnasError, PluginError
 from lnas.host import hookspecs
-from lnas.host.foreign import in_one_line
+from lnas.host.foreign import Voice, in_one_line
 from lnas.host.found import Found, argument, built_in, file, installed
 from lnas.host.hookspecs import HOOKS, PLUGIN_API, PROJECT
 from lnas.host.registry import BUILT_IN, TARGET, Component, PluginRecord, Registry
@@ -61,6 +61,8 @@ class Host:
             others, trouble = installed()
             found += others
             self._warnings += trouble
+            if trouble and switches.strict:
+                raise PluginError(trouble[0])
         # Not isolated: where the built-in parts fail, lnas is broken.
         began = time.perf_counter()
         records = [replace(self._activated(built_in(), []), milliseconds=1000 * (time.perf_counter() - began))]
@@ -85,9 +87,9 @@ class Host:
             return replace(record, status="disabled", error=f"switched off by {switch}")
         taken = next((other for other in others if other.name == record.name and other.status != "disabled"), None)
         if taken is not None:
-            return replace(record, status="shadowed", error=f"the name is that of {taken}; {_way_out(taken)}")
+            return replace(record, status="shadowed", error=f"the name is that of {taken}; {_way_out(taken, record)}")
         offered: list[Component] = []
-        began, voice = time.perf_counter(), _Voice()
+        began, voice = time.perf_counter(), Voice()
         try:
             with redirect_stdout(voice):
                 record = self._activated(found, offered)
@@ -190,8 +192,10 @@ def _listed(plugins: Iterable[object]) -> list[object]:
     return list(plugins)
 
 
-def _way_out(taken: PluginRecord) -> str:
+def _way_out(taken: PluginRecord, record: PluginRecord) -> str:
     """How to have the plugin whose name is taken."""
+    if taken.distribution is not None and taken.distribution == record.distribution:
+        return "its distribution uses it twice"
     if taken.origin == "built-in":
         return "give this one another"
     if taken.origin == "entry point" and taken.distribution:
@@ -213,20 +217,6 @@ def _other_api(plugin: Any) -> str | None:
         return None
     other = "a newer lnas" if wanted > PLUGIN_API else "a newer version of the plugin"
     return f"it is written for plugin API {wanted}, and lnas {__version__} has {PLUGIN_API}; install {other}"
-
-
-class _Voice:
-    """Standard output as a plugin sees it while it is loaded: standard error, and a note that it was used."""
-
-    def __init__(self) -> None:
-        self.used = False
-
-    def write(self, text: str) -> int:
-        self.used = self.used or bool(text.strip())
-        return sys.stderr.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr, name)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from lnas.core.errors import ConfigError, PluginError, UnknownNameError
 from lnas.core.learner import Learner
 from lnas.core.mask import MaskTarget
 from lnas.core.rounds import Pruning
+from lnas.host.contract import checked_schedule
 from lnas.host.epochs import Epochs
 from lnas.host.options import options_of
 from lnas.host.parts import bound
@@ -55,7 +56,7 @@ def prune_line(registry: Registry, spec: Spec, *, seed: int) -> PruneLine:
     if "importance" in names:
         _check_stage(registry.get("importance", names["importance"]), target)
     parts = {kind: bound(registry, kind, name, options[kind], seed=seed) for kind, name in names.items()}
-    schedule = parts["schedule"]()
+    schedule = checked_schedule(parts["schedule"]())
     if not schedule.rounds and spec.options:
         raise ConfigError(f"prune line {str(spec)!r} prunes nothing, so {next(iter(spec.options))} has no effect; leave it out")
     searching = target.stage == "search"
@@ -91,6 +92,8 @@ def _target(registry: Registry, name: str) -> type[MaskTarget]:
     part = component.load()
     if not (isinstance(part, type) and issubclass(part, MaskTarget)):
         raise PluginError(f"{component} is no MaskTarget class")
+    if getattr(part, "stage", None) not in ("search", "train"):
+        raise PluginError(f"{component} must have stage, 'search' or 'train', not {shown(getattr(part, 'stage', None))}")
     return part
 
 

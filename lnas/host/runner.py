@@ -15,6 +15,7 @@ from lnas.host.agreement import PAUSE, Agreement
 from lnas.host.distributed import PeerError
 from lnas.host.evaluate import Correct
 from lnas.host.events import Observer
+from lnas.host.foreign import in_one_line
 from lnas.host.keeper import Keeper
 from lnas.host.loop import Loop, Result
 from lnas.host.processes import ALONE, Processes
@@ -86,9 +87,10 @@ def run(
                     record.stopped("interrupted" if stopped else "failed", pipeline.progress, error)
             if isinstance(error, PeerError):
                 raise PeerError(f"{error}; the last checkpoint is kept; go on with: lnas resume {directory.path}") from error
+            words = in_one_line(error)
             where = f"after {pipeline.progress.stage} step {pipeline.progress.step}"
-            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in words:
                 raise RunError(f"out of memory on {device} {where}; use a smaller --batch or a smaller --space") from error
-            if "Expected more than 1 value per channel" in str(error):  # batch norm of one picture that is one pixel by now
+            if "Expected more than 1 value per channel" in words:  # batch norm of one picture that is one pixel by now
                 raise RunError(f"batch norm has a single value to normalise {where}; use a larger --batch or pictures") from error
             raise

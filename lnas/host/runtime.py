@@ -6,7 +6,7 @@ import random
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from torch import Tensor
 from lnas.core.errors import ConfigError, UnknownNameError
 from lnas.core.random import derived_seed
 from lnas.core.types import Batch, Predict, State
+from lnas.host.foreign import aside
 from lnas.host.launch import Place
 
 T = TypeVar("T")
@@ -172,6 +173,29 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         restore_random_state(state)
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Run foreign code, and put back what it may have changed for the whole process: folder, gradient mode, dtype, threads."""
+    place, gradients = os.getcwd(), torch.is_grad_enabled()
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the folder was removed
+            os.chdir(place)
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Run foreign code that only looks on: it moves no generator, changes no setting, and prints nothing to standard output."""
+    with undisturbed(), settled(), aside():
+        yield
 
 
 def fingerprint(device: torch.device) -> dict[str, Any]:

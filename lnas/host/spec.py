@@ -148,7 +148,10 @@ def has_control(text: str) -> bool:
 
 def shown(value: object) -> str:
     """A value for an error message: on one line, without control characters, and short."""
-    text = ascii(value) if isinstance(value, str) and has_control(value) else repr(value)
+    try:
+        text = ascii(value) if isinstance(value, str) and has_control(value) else repr(value)
+    except Exception:  # foreign code has its own repr
+        text = f"a {type(value).__name__}"
     text = " ".join(text.split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lnas.host.foreign import aside, in_one_line
+from lnas.host.foreign import in_one_line
 from lnas.host.registry import Registry
 from lnas.report.read import RunFiles
 
@@ -28,11 +28,11 @@ def added(registry: Registry, files: RunFiles) -> list[Section]:
     """The sections of all plugins that have something to say about a run, by name."""
     parts, sections = registry.all("section"), []
     if parts:  # a report without them is written without torch
-        from lnas.host.runtime import undisturbed
+        from lnas.host.runtime import apart
     for part in parts:
         title = part.summary or part.name
         try:
-            with undisturbed(), aside():
+            with apart():
                 body = part.load()(files)
         except KeyboardInterrupt:
             raise
@@ -42,6 +42,8 @@ def added(registry: Registry, files: RunFiles) -> list[Section]:
             continue
         if body is not None and not isinstance(body, str):
             sections.append(Section(title, f"{part} returned a {type(body).__name__}, not text", failed=True))
+        elif body and any("\ud800" <= character <= "\udfff" for character in body):
+            sections.append(Section(title, f"{part} returned text that is no Unicode", failed=True))
         elif body:
             sections.append(Section(title, body))
     return sections

@@ -93,6 +93,11 @@ def test_an_option_without_a_type(install, lnas) -> None:
 IN_A_RUN = {
     "raises": ("def step(self, train, val=None):\n        raise ValueError('no \\n way')", "raised ValueError: no way"),
     "exits": ("def step(self, train, val=None):\n        raise SystemExit(0)", "raised SystemExit: 0"),
+    "raises what nobody expects": (
+        "def step(self, train, val=None):\n        raise type('Odd', (BaseException,), {'__str__': lambda e: exit(0)})",
+        "raised Odd",
+    ),
+    "refuses": ("def step(self, train, val=None):\n        raise lnas.ConfigError('not today')", "raised not today"),
     "is called wrongly": (
         "def step(self, train, val=None):\n        return super().step(train, val, 3)",
         "raised TypeError: Darts.step() takes from 2 to 3 positional arguments but 4 were given",
@@ -168,6 +173,12 @@ SHAPES = {
         "must be bool, not float32",
     ),
     "a space that is none": ("spaces", "def Odd(task): return task", ["--space", "odd"], "must be a SearchSpace, not a Task"),
+    "a schedule that is none": (
+        "schedules",
+        "def Odd(): return None",
+        ["--prune", "theta:odd"],
+        "must be a PruningSchedule, not None",
+    ),
     "a data set that is none": ("datasets", "def Odd(): return []", ["--data", "odd"], "must be a Dataset, not a list"),
 }
 
@@ -239,3 +250,61 @@ def test_the_traceback_of_a_plugin_is_shown_on_request(install, lnas) -> None:
     result = lnas("run", "--strategy", "odd", *SMALL, "--debug")
     assert 'lnas_odd.py", line' in result.stderr and "ZeroDivisionError" in result.stderr
     assert not result.stderr.rstrip().endswith("--debug for the traceback")
+
+
+def test_what_may_be_a_bug_of_either_names_both(install, lnas) -> None:
+    """A space of torch's own modules in the wrong sizes: no line of the plugin is in the traceback."""
+    part = """
+    from torch import nn
+
+    def Odd(task):
+        options = {"a": nn.Linear(3, 3), "b": nn.Linear(5, 3)}
+        return lnas.ChoiceSpace(nn.Sequential(nn.Flatten(), lnas.MixedOp(options), nn.Linear(3, task.classes)))
+    """
+    install("odd", offering("spaces", part))
+    result = lnas("run", "--epochs", "1it:1it", "--space", "odd")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"this is a bug of lnas or of space odd of {NAME}; run again with --debug" in result.stderr
+
+
+def test_a_data_set_that_changes_settings_of_the_process_changes_no_run(install, lnas, tmp_path: Path) -> None:
+    part = """
+    import os
+    import torch
+
+    def Odd():
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        os.chdir("/")
+        return lnas.digits()
+    """
+    install("odd", offering("datasets", part))
+    digests = []
+    for data, name in (("odd", "a"), ("digits", "b")):
+        given = ["--data", data, "--batch", "32", *SMALL[:-1], name, "--json"]
+        result = lnas("run", *given)
+        assert result.exit_code == 0, result.stderr
+        digests.append(json.loads(result.stdout)["digest"])
+    assert digests[0] == digests[1] and (tmp_path / "runs/a/report.html").exists()
+
+
+def test_a_part_of_a_plugin_that_failed_is_not_unknown_to_components(install, lnas) -> None:
+    install("odd", "import no_such_module_at_all")
+    code, message = refused(lnas, "components", "quux")
+    assert code == 2 and message.startswith(f"part 'quux' is not available: {NAME} failed: ModuleNotFoundError")
+
+
+def test_a_default_that_nobody_types_can_be_shown(install, lnas) -> None:
+    part = """
+    from dataclasses import dataclass
+    from pathlib import Path
+    from typing import Annotated
+
+    @dataclass(frozen=True)
+    class Odd(lnas.PruningSchedule):
+        file: Annotated[Path, "where"] = Path("/x,y")
+        rounds = 0
+        def sparsity_after(self, round): return 0.0
+    """
+    install("odd", offering("schedules", part))
+    assert "/x,y" in lnas("components", "odd").stdout

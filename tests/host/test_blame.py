@@ -81,7 +81,9 @@ def test_a_broken_contract_is_that_of_the_part_of_its_kind() -> None:
         str(attributed(error, [ONE, OTHER, TWO]))
         == "space two of plugin odd (lnas-odd 0.3) broke its contract: alive must be bool"
     )
-    assert attributed(error, [ONE, part("space", "cells", "lnas.builtin.cells", BUILT_IN)]) is None
+    cells = part("space", "cells", "lnas.builtin.cells", BUILT_IN)
+    assert str(attributed(error, [ONE, cells])).startswith("strategy one of plugin odd")  # what is built in keeps its contract
+    assert attributed(error, [cells]) is None
 
 
 def test_attributing_raises_what_is_blamed_and_leaves_the_rest(package) -> None:

@@ -9,7 +9,7 @@ import lnas
 from lnas.core.errors import ContractError
 from lnas.host.chosen import chosen, of_plugins
 from lnas.host.config import Config
-from lnas.host.contract import check_target, checked_dataset, checked_space, checked_strategy
+from lnas.host.contract import check_target, checked_dataset, checked_schedule, checked_space, checked_strategy
 from lnas.host.plugins import Host
 
 
@@ -73,6 +73,7 @@ def test_a_strategy_that_is_none(make_space, loss, spoil: Callable[[Any], object
 
 TARGETS: dict[str, tuple[Callable[[Any], object], str]] = {
     "tensors": (lambda t: setattr(t, "tensors", lambda: [1]), "tensors() must be tensors by name, not a list"),
+    "nothing": (lambda t: setattr(t, "tensors", dict), "tensors() is empty: there is nothing to prune"),
     "masks": (lambda t: setattr(t, "masks", dict), "masks() must have the names weight, not "),
     "shape": (
         lambda t: setattr(t, "masks", lambda: {"weight": torch.ones(1, dtype=torch.bool)}),
@@ -94,6 +95,12 @@ def test_a_data_set_whose_pictures_are_not_those_of_its_task() -> None:
     data.task = lnas.Task((3, 8, 8), 10)
     message = refused("dataset", lambda: checked_dataset(data))
     assert message == "a batch of 1 has inputs of shape (1, 1, 8, 8); the task says (1, 3, 8, 8)"
+    data = lnas.digits()
+    data.task = lnas.Task((1, 8, 8), 9)
+    assert refused("dataset", lambda: checked_dataset(data)) == "labels('train') must be from 0 to 8, as the task says"
+    data.suggested = 5
+    assert refused("dataset", lambda: checked_dataset(data)).startswith("a data set must have task, a Task, and suggested, a map")
+    assert refused("schedule", lambda: checked_schedule(None)) == "a schedule must be a PruningSchedule, not None"
     assert refused("dataset", lambda: checked_dataset([])) == "a data set must be a Dataset, not a list"
     assert refused("space", lambda: checked_space(nn.Linear(1, 1))) == "a space must be a SearchSpace, not a Linear"
 

@@ -2,6 +2,8 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +16,7 @@ from lnas.host.plugins import Host, PluginRecord
 from lnas.host.registry import KINDS
 from lnas.host.switches import Switches
 
-Install = Callable[..., object]
+Install = Callable[..., Path]
 
 CUBIC = """
     from lnas import hookimpl
@@ -224,14 +226,36 @@ def test_one_object_is_one_plugin(install: Install) -> None:
     assert record(Host(), "second").error == "it is the same object as the plugin first"
 
 
-def test_metadata_that_cannot_be_read_cost_the_plugins_and_not_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(**_: str) -> None:
-        raise ValueError("entry_points.txt, line 3")
-
-    monkeypatch.setattr("importlib.metadata.entry_points", broken)
+def test_a_distribution_whose_entry_points_are_damaged_costs_no_other_plugin(install: Install) -> None:
+    path = install("odd", CUBIC)
+    install("cubic", CUBIC)
+    damaged = path.with_name("lnas_odd-0.3.dist-info") / "entry_points.txt"
+    damaged.write_text("[lnas]\njust words\n")
     host = Host()
-    assert host.warnings == ("installed plugins cannot be listed: ValueError: entry_points.txt, line 3",)
-    assert host.registry.get("strategy", "darts").plugin == "lnas"
+    assert {"lnas", "cubic"} <= {plugin.name for plugin in host.plugins if plugin.status == "active"}
+    (line,) = host.warnings
+    assert line.startswith(f"the entry points of {damaged.parent} cannot be read: ")
+    with pytest.raises(PluginError, match="cannot be read"):
+        Host(switches=Switches(strict=True))
+
+
+def test_two_names_of_one_distribution_are_told_apart_by_nobody(install: Install) -> None:
+    path = install("twice", CUBIC, entry="cubic")
+    path.with_name("lnas_twice-0.3.dist-info").joinpath("entry_points.txt").write_text(
+        "[lnas]\ncubic = lnas_twice\ncubic = lnas_none\n"
+    )
+    host = Host()
+    assert [plugin.status for plugin in host.plugins] == ["active", "active", "shadowed"]
+    assert host.warnings[0].endswith("the name is that of plugin cubic (lnas-twice 0.3); its distribution uses it twice")
+
+
+def test_a_file_that_several_threads_ask_for_is_loaded_once(tmp_path: Path, forgotten: None) -> None:
+    source = "import time; time.sleep(0.2)\n" + textwrap.dedent(CUBIC).replace("{module}", "slow_cubic")
+    (tmp_path / "slow_cubic.py").write_text(source)
+    switches = Switches(files=(tmp_path / "slow_cubic.py",))
+    with ThreadPoolExecutor(4) as pool:
+        hosts = list(pool.map(lambda _: Host(switches=switches, entry_points=False), range(4)))
+    assert [host.plugins[-1].status for host in hosts] == ["active"] * 4
 
 
 class Toy:
