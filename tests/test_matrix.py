@@ -76,6 +76,7 @@ def line(pruning: str) -> str:
     return f"{pruning},sparsity={sparsity}{ROUNDS[schedule]}"
 
 
+@pytest.mark.filterwarnings("ignore:the search is over at step")
 @pytest.mark.parametrize(("space", "strategy", "prunings", "cell"), SEARCHES)
 def test_a_combination_runs(host: Host, space: str, strategy: str, prunings: tuple[str, ...], cell: str) -> None:
     assert cell == YES

@@ -67,17 +67,22 @@ def _suites(session: Session, plugin: str, chosen: "Mapping[str, Spec]") -> "Ite
         LnasError: where there is no such plugin, it is not active, or an option is for a part that it does not have.
     """
     from lnas.core.errors import UnknownNameError
+    from lnas.host.registry import BUILT_IN
     from lnas.testing.plugin import suite_of
 
     found = list(_records(session, plugin))
     names = {part.name for record, _ in found for part in record.components}
+    ours = {(part.kind, part.name) for part in session.silent_host().plugins[0].components}
     for name in chosen:
         if name not in names:
             raise UnknownNameError(f"part of {plugin}", name, names)
     for record, module in found:
         for part in record.components:
             options = chosen[part.name].options if part.name in chosen else {}
-            yield f"{part.kind} {part.name} ({part.target})", suite_of(part, module, options)
+            typed = part.name
+            if record.name != BUILT_IN and (part.kind, part.name) in ours:
+                typed = f"{part.qualified}, in full, for lnas has one of that name,"
+            yield f"{part.kind} {typed} ({part.target})", suite_of(part, module, options)
 
 
 def _records(session: Session, plugin: str) -> "Iterator[tuple[PluginRecord, str]]":
@@ -97,10 +102,12 @@ def _records(session: Session, plugin: str) -> "Iterator[tuple[PluginRecord, str
 def _show(label: str, verdicts: "list[Verdict]", *, everything: bool) -> None:
     count: Counter[str] = Counter(verdict.outcome for verdict in verdicts)
     output.text(f"{label}: {_counted(count)}")
+    said: set[str] = set()
     for verdict in verdicts:
         if everything or verdict.outcome != "kept":
-            message = f"\n           {verdict.message}" if verdict.message else ""
-            output.text(f"  {verdict.outcome:8} {verdict.says or verdict.rule}{message}")
+            message = "the same" if verdict.message in said else verdict.message
+            said.add(verdict.message)
+            output.text(f"  {verdict.outcome:8} {verdict.says or verdict.rule}" + (f"\n           {message}" if message else ""))
 
 
 def _counted(count: "Counter[str]") -> str:

@@ -144,6 +144,8 @@ class Job:
             "schema": 1,
             "run": str(directory.path),
             "recipe": self.recipe,
+            "strategy": str(self.config.strategy),
+            "space": str(self.config.space),
             "accuracy": {"validation": result.validation, "test": result.test},
             "baseline": result.baseline,
             "sparsity": {name: asdict(sparsity) for name, sparsity in result.ticket.sparsity.items()},

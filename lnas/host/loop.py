@@ -181,7 +181,7 @@ class Loop:
         rounds = self.pipeline.rounds
         first = rounds.pruning.schedule.rounds > 0 and rounds.round == 0 and rounds.t == rounds.k - 1
         if first and self.pipeline.progress.stage == "train" and self.memory.baseline is None:
-            what = f"the same network before pruning, after {rounds.t} steps"
+            what = f"the same network before pruning, after {rounds.t} step{'s' * (rounds.t != 1)}"
             self.memory.baseline = {"validation": self._validate(), "what": what}
 
     def _end_round(self) -> None:

@@ -24,6 +24,9 @@ from lnas.host.values import form_of, must_be, readable
 KEYWORD_ONLY = ("strategy", "space", "target", "importance", "cost")
 """Kinds that are given leading arguments; their options are the keyword-only parameters."""
 
+LEADING: Mapping[str, int] = {"strategy": 4, "space": 1, "importance": 3, "cost": 2, "schedule": 0, "dataset": 0, "observer": 0}
+"""How many leading arguments a kind is given; a target has one of a strategy, and two of a network."""
+
 ALL = ("schedule", "dataset", "observer")
 """Kinds of which every parameter is an option.  A recipe has none: its prune lines are."""
 

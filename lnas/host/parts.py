@@ -1,14 +1,14 @@
 """From a specification to an object: the one place that calls the factories of components."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from lnas.core.errors import ConfigError, LnasError, PluginFailedError
+from lnas.core.errors import ConfigError, LnasError, PluginError, PluginFailedError
 from lnas.host.foreign import in_one_line
-from lnas.host.options import options_of, validate
-from lnas.host.registry import BUILT_IN, Registry
-from lnas.host.runtime import settled
+from lnas.host.options import LEADING, options_of, validate
+from lnas.host.registry import BUILT_IN, Component, Registry
 from lnas.host.spec import Spec
 
 LOSS = "lnas.builtin.classification:cross_entropy"
@@ -43,8 +43,12 @@ def bound(registry: Registry, kind: str, name: str, options: Mapping[str, object
     part = component.load()
     seeded = any(option.name == "seed" for option in options_of(part, kind))
     values = validate(component, {"seed": seed, **options} if seeded else options)
+    if kind in LEADING:
+        _check_call(component, part, values)
 
     def make(*given: Any) -> Any:
+        from lnas.host.runtime import settled  # torch, which lists of names do without
+
         with settled():
             if kind == "importance":  # called in the middle of a run, which knows where it stands
                 return part(*given, **values)
@@ -58,3 +62,13 @@ def bound(registry: Registry, kind: str, name: str, options: Mapping[str, object
                 raise PluginFailedError(f"{component} raised {in_one_line(error)}") from error
 
     return make
+
+
+def _check_call(component: Component, part: Callable[..., Any], values: Mapping[str, object]) -> None:
+    """Refuse, before anything is done, a part that cannot be called as its kind is."""
+    try:
+        inspect.signature(part).bind(*[None] * LEADING[component.kind], **values)
+    except TypeError as error:
+        raise PluginError(f"{component} cannot be called as lnas calls it: {error}") from error
+    except ValueError:  # a function without a signature, of C
+        return

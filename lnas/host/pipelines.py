@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lnas.core.errors import ConfigError, PluginError
+from lnas.core.errors import ConfigError, ContractError, PluginError
 from lnas.core.learner import Learner, SearchStrategy
 from lnas.core.mask import check_feasible
 from lnas.core.pipeline import Pipeline
@@ -148,7 +148,7 @@ def _check_ahead(pipeline: Pipeline, strategy: SearchStrategy, seed: int) -> Non
 def _check_rounds(schedule: PruningSchedule) -> None:
     name, rounds = type(schedule).__name__, schedule.rounds
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 0:
-        raise PluginError(f"schedule {name} has {rounds!r} rounds; it must be a whole number of at least 0")
+        raise ContractError("schedule", f"schedule {name} has {rounds!r} rounds; it must be a whole number of at least 0")
 
 
 def _check_curve(schedule: PruningSchedule) -> None:
@@ -156,7 +156,8 @@ def _check_curve(schedule: PruningSchedule) -> None:
     for round in range(1, schedule.rounds + 1):
         after = schedule.sparsity_after(round)
         if not isinstance(after, int | float) or not math.isfinite(after) or not before <= after < 1:
-            raise PluginError(
-                f"schedule {name} gives {after!r} after round {round}, {before:g} before; it must stay in [0, 1) and not fall"
+            raise ContractError(
+                "schedule",
+                f"schedule {name} gives {after!r} after round {round}, {before:g} before; it must stay in [0, 1) and not fall",
             )
         before = after

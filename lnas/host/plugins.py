@@ -176,7 +176,7 @@ class Host:
 
 def _warning(record: PluginRecord) -> str | None:
     if record.status == "failed":
-        return f"{record} is switched off: {record.error}; see lnas plugins info {record.name}"
+        return f"{record} cannot be used: {record.error}; see lnas plugins info {record.name}"
     if record.status in ("incompatible", "shadowed"):
         return f"{record} {record.trouble}"
     if record.printed:

@@ -193,7 +193,10 @@ class Registry:
         for record in missing:
             if record.status == "disabled":
                 off.setdefault(record.error, []).append(record.name)
-        lines += [f"plugin{'s' * (len(names) > 1)} {', '.join(names)} {error}" for error, names in off.items()]
+        lines += [
+            f"plugin{'s' * (len(names) > 1)} {', '.join(names)} {'are' if len(names) > 1 else 'is'} {error}"
+            for error, names in off.items()
+        ]
         more = [f"and {len(lines) - _MOST_TROUBLES} more; see lnas plugins list"] if len(lines) > _MOST_TROUBLES else []
         troubles = "; ".join([*lines[:_MOST_TROUBLES], *more])
         return PluginError(f"{kind} {name!r} is not available: {troubles}; {known}")

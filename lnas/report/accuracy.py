@@ -79,7 +79,7 @@ def _curve(files: RunFiles, stage: str) -> Curve:
 
 def _draw(figure: Figure, found: Sequence[Curve], pruned: bool, width: int, height: int) -> None:
     figure.subplots_adjust(
-        left=46 / width, right=1 - 12 / width, top=1 - 28 / height, bottom=42 / height, hspace=0.12, wspace=24 / width
+        left=60 / width, right=1 - 12 / width, top=1 - 28 / height, bottom=42 / height, hspace=0.12, wspace=24 / width
     )
     longest = max(curve.end for curve in found)
     grid = figure.add_gridspec(

@@ -109,6 +109,8 @@ class Summary(Document):
 
     run: str | None = None
     recipe: str | None = None
+    strategy: str | None = None
+    space: str | None = None
     accuracy: Accuracy | None = None
     baseline: Baseline | None = None
     sparsity: dict[str, Sparsity] | None = None

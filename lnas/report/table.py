@@ -65,6 +65,9 @@ def _title(summary: Summary) -> str:
 
 
 def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
+    for label, spec in (("Strategy", summary.strategy), ("Space", summary.space)):
+        if spec is not None:
+            yield label, spec
     if (accuracy := summary.accuracy) is not None:
         if accuracy.test is not None:
             yield "Accuracy, test", percent(accuracy.test)

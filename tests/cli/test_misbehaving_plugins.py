@@ -52,7 +52,7 @@ def test_a_plugin_that_cannot_be_loaded(install, lnas, source: str, error: str) 
     install("odd", source)
     there = lnas("components", "--kind", "strategy")
     assert (there.exit_code, there.stderr.count("\n")) == (0, 1)
-    assert there.stderr.startswith(f"lnas: warning: {NAME} is switched off: {error}")
+    assert there.stderr.startswith(f"lnas: warning: {NAME} cannot be used: {error}")
     code, message = refused(lnas, "run", "--strategy", "odd", "--dry-run")
     assert code == 2 and message.startswith(f"strategy 'odd' is not available: {NAME} failed: {error}")
     assert "see lnas plugins info odd" in message
@@ -193,6 +193,30 @@ def test_a_part_of_the_wrong_shape_is_refused_before_the_run(
     assert code == 1 and error in message
     assert f" odd of {NAME} broke its contract: " in message
     assert not (tmp_path / "runs").exists()
+
+
+CALLS = {
+    "an importance of two arguments": (
+        "importances",
+        "def Odd(tensors, masks): ...",
+        ["--prune", "theta:one-shot,importance=odd"],
+        "importance odd of plugin odd (lnas-odd 0.3) cannot be called as lnas calls it: too many positional arguments",
+    ),
+    "a strategy of one": (
+        "strategies",
+        "def Odd(space): ...",
+        ["--strategy", "odd"],
+        "strategy odd of plugin odd (lnas-odd 0.3) cannot be called as lnas calls it: too many positional arguments",
+    ),
+}
+
+
+@pytest.mark.parametrize(("hook", "part", "option", "error"), CALLS.values(), ids=CALLS)
+def test_a_part_that_cannot_be_called_is_refused_ahead(
+    install, lnas, hook: str, part: str, option: list[str], error: str
+) -> None:
+    install("odd", offering(hook, part))
+    assert refused(lnas, "run", "--dry-run", *option) == (2, error)
 
 
 IMPORTANCES = {

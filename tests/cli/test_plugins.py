@@ -26,7 +26,7 @@ def test_lnas_itself_is_a_plugin(lnas) -> None:
 @pytest.mark.usefixtures("broken")
 def test_a_plugin_that_fails_is_one_warning_and_the_rest_goes_on(lnas) -> None:
     error = "RuntimeError: [/x] is broken; see lnas plugins info broken"
-    warning = f"lnas: warning: plugin broken (lnas-broken 1.5) is switched off: {error}\n"
+    warning = f"lnas: warning: plugin broken (lnas-broken 1.5) cannot be used: {error}\n"
     for arguments in (
         ["components"],
         ["plugins", "list"],

@@ -68,6 +68,19 @@ def test_a_rule_that_is_broken_is_said_with_its_reason(lnas, tmp_path: Path) -> 
     assert all(rule["message"] for rule in rules if rule["outcome"] == "broken")
 
 
+def test_a_cause_is_said_once_and_a_name_of_lnas_in_full(lnas, tmp_path: Path) -> None:
+    source = KEPT.replace('register("cubic"', 'register("iterative"').replace(
+        "return self.sparsity *", "return self.sparsity * 1 / 0 *"
+    )
+    (tmp_path / "my_cubic.py").write_text(source)
+    result = lnas("plugins", "check", "my_cubic.py")
+    assert result.exit_code == 3
+    assert result.stdout.startswith("schedule my_cubic/iterative, in full, for lnas has one of that name, (my_cubic:Cubic): ")
+    lines = result.stdout.splitlines()
+    assert sum(line.strip() == "ZeroDivisionError: float division by zero" for line in lines) <= 1
+    assert sum(line.strip() == "the same" for line in lines) >= 3
+
+
 def test_a_folder_that_is_not_installed(lnas, tmp_path: Path) -> None:
     folder = tmp_path / "lnas-cubic"
     (folder / "src/lnas_cubic").mkdir(parents=True)

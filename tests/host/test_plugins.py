@@ -152,7 +152,7 @@ def test_a_broken_plugin_is_recorded_and_the_others_work(install: Install, sourc
     assert failed.error.startswith(error)
     assert "\n" not in failed.error
     assert failed.traceback.startswith("Traceback (most recent call last):") and failed.traceback.count("\n") > 2
-    assert host.warnings == (f"plugin broken (lnas-broken 0.3) is switched off: {failed.error}; see lnas plugins info broken",)
+    assert host.warnings == (f"plugin broken (lnas-broken 0.3) cannot be used: {failed.error}; see lnas plugins info broken",)
     assert record(host, "cubic").status == "active"
     assert host.registry.get("schedule", "cubic").load().__name__ == "Cubic"
     assert len(host.registry.all("schedule")) == 4

@@ -80,11 +80,13 @@ def test_a_part_of_a_plugin_that_is_switched_off_is_not_unknown() -> None:
     with pytest.raises(PluginError) as caught:
         host.registry.get("schedule", "cubic")
     assert str(caught.value).startswith(
-        "schedule 'cubic' is not available: plugin one switched off by --disable-plugin one;"
-        " plugin two switched off by --disable-plugin two; there are: "
+        "schedule 'cubic' is not available: plugin one is switched off by --disable-plugin one;"
+        " plugin two is switched off by --disable-plugin two; there are: "
     )
     host = Host(switches=Switches.of({}, no_plugins=True))
-    with pytest.raises(PluginError, match=r"'cubic' is not available: plugins one, two switched off by --no-plugins; there are"):
+    with pytest.raises(
+        PluginError, match=r"'cubic' is not available: plugins one, two are switched off by --no-plugins; there are"
+    ):
         host.registry.get("schedule", "cubic")
 
 

@@ -163,7 +163,10 @@ class LikeItsTarget(lnas.PruningSchedule):
 
 
 BROKEN = {
-    NoSchedule: {"it_is_a_schedule", "options_are_typed_and_described", "options_out_of_range_are_refused"},
+    NoSchedule: {
+        *("it_is_a_schedule", "it_can_be_typed_in_a_prune_line"),
+        *("options_are_typed_and_described", "options_out_of_range_are_refused"),
+    },
     HalfRounds: {"rounds_are_a_whole_number"},
     OfTensors: {"sparsities_are_fractions", "options_out_of_range_are_refused"},
     UpToOne: {"sparsities_are_fractions"},

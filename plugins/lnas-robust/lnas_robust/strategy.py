@@ -1,5 +1,6 @@
 """DARTS that stops early, where it starts to overfit alpha (Zela et al. 2020; Liang et al. 2019)."""
 
+import warnings
 from typing import Annotated, Literal
 
 import torch
@@ -149,6 +150,12 @@ class RobustDarts(lnas.Darts):
         crowded = derived is not None and skip_connections(derived, self.group) >= self.skips
         settled = bool(self.stable) and self.series.unchanged >= self.stable
         self.stopped = back is not None or crowded or settled
+        if self.stopped:
+            why = f"{self.skips} skip connections" if crowded else "the ranking of alpha no longer changes"
+            if back is not None:
+                ago = len(self.series.eigenvalues) - 1 - back
+                why = f"the curvature rose, and alpha is again what it was {ago} measurement{'s' * (ago != 1)} ago"
+            warnings.warn(f"the search is over at step {self.t}: {why}; the rest of it costs nothing", stacklevel=2)
 
     def state_dict(self) -> lnas.State:
         """That of DARTS, what was measured, and whether the search is over."""

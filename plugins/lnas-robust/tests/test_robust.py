@@ -11,6 +11,8 @@ from torch import Tensor
 
 import lnas
 
+pytestmark = pytest.mark.filterwarnings("ignore:the search is over at step")
+
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:
     """All leaves of a state, by a path of keys."""
@@ -95,6 +97,18 @@ def test_where_the_eigenvalue_rises_alpha_goes_back_and_stays(
     for pair in batches(3):
         assert robust.step(*pair) == {}
     assert same(before, robust.state_dict())
+
+
+def test_it_says_once_that_the_search_is_over_and_why(cells: Callable[..., lnas.CellSpace], batches: Any, scripted: Any) -> None:
+    scripted([1.0, 1.0, 1.0, 1.5, 1.5])
+    robust = RobustDarts(cells(), lnas.cross_entropy, 20, 1, every=1, window=2)
+    for pair in batches(5):
+        robust.step(*pair)
+    why = "the curvature rose, and alpha is again what it was 2 measurements ago"
+    with pytest.warns(UserWarning, match=f"^the search is over at step 5: {why}; the rest of it costs nothing$") as told:
+        for pair in batches(4):
+            robust.step(*pair)
+    assert len(told) == 1
 
 
 def test_prune_rounds_go_on_after_it_has_stopped(cells: Callable[..., lnas.CellSpace], batches: Any, scripted: Any) -> None:

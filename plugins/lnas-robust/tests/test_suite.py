@@ -8,6 +8,8 @@ from lnas_robust import RobustDarts
 
 from lnas.testing import StrategySuite
 
+pytestmark = pytest.mark.filterwarnings("ignore:the search is over at step")
+
 
 class TestBetweenMeasurements(StrategySuite):
     part = "lnas_robust.strategy:RobustDarts"
