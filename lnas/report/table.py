@@ -65,9 +65,6 @@ def _title(summary: Summary) -> str:
 
 
 def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
-    for label, spec in (("Strategy", summary.strategy), ("Space", summary.space)):
-        if spec is not None:
-            yield label, spec
     if (accuracy := summary.accuracy) is not None:
         if accuracy.test is not None:
             yield "Accuracy, test", percent(accuracy.test)
@@ -101,6 +98,9 @@ def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
         yield "Time per epoch, search", ", ".join(_pace(*median, first=not i) for i, median in enumerate(medians(paces)))
     if seconds.train is not None:
         yield "Time, train", duration(seconds.train)
+    for label, spec in (("Strategy", summary.strategy), ("Space", summary.space)):
+        if spec is not None:
+            yield label, spec
 
 
 def _pace(live_paths: int, seconds: float, *, first: bool) -> str:

@@ -19,6 +19,9 @@ SUMMARY = {
     "macs": {"dense": 4_000_000, "nonzero": 1_000_000, "structural": 3_000_000},
     "latency": {"ms": 3.4567, "device": "cpu", "threads": 1, "batch": 1, "repeats": 20},
     "seconds": {"search": 41.23, "train": 3725.0},
+    "costs": {"energy,unit=J": 1234.5678, "broken": None},
+    "strategy": "gdas,temperature=5",
+    "space": "cells,channels=8",
     "digest": "sha256:00",
 }
 
@@ -43,8 +46,12 @@ def test_every_figure_has_its_row() -> None:
         ("Multiply-adds, non-zero", "1,000,000 (25.00 %)"),
         ("Multiply-adds, structural", "3,000,000 (75.00 %)"),
         ("Latency", "3.46 ms (batch of 1, cpu, 1 thread, median of 20)"),
+        ("Cost, energy,unit=J", "1,234.57"),
+        ("Cost, broken", "could not be measured"),
         ("Time, search", "41.2 s"),
         ("Time, train", "1 h 2 min"),
+        ("Strategy", "gdas,temperature=5"),
+        ("Space", "cells,channels=8"),
     )
 
 
