@@ -1,11 +1,12 @@
-"""Two directives that write the reference from the code: `lnas-commands` from click, `lnas-components` from the registry.
+"""Directives that write the reference from the code: `lnas-commands` from click, `lnas-components` from the registry,
+`lnas-suites` from `lnas.testing`.
 
 They make sections, each with a label of its own, so that a page may link to `#lnas-run` or to `#strategy-darts`.
 """
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import click
 from docutils import nodes
@@ -13,12 +14,16 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.logging import getLogger
 
+import lnas.testing
 from lnas.cli import main
 from lnas.host.hookspecs import HOOKS
 from lnas.host.options import Option, options_of
 from lnas.host.plugins import Host
 from lnas.host.registry import Component
 from lnas.host.spec import as_text
+from lnas.testing.part import PartSuite
+from lnas.testing.plugin import SUITES
+from lnas.testing.suite import rules
 
 LOGGER = getLogger(__name__)
 
@@ -88,6 +93,31 @@ class Components(SphinxDirective):
         return section
 
 
+class Suites(SphinxDirective):
+    """Every suite: what an author may say, and its rules; those that all suites have stand first."""
+
+    def run(self) -> list[nodes.Node]:
+        common = dict(rules(PartSuite))
+        found = [self.of_rules("Every kind", "suite-every", "The rules of every kind of part.", common)]
+        for kind, name in SUITES.items():
+            suite = getattr(lnas.testing, name)
+            own = {rule: check for rule, check in rules(suite) if rule not in common or check is not common[rule]}
+            found.append(self.of_rules(name, f"suite-{kind}", inspect.getdoc(suite) or "", own))
+        for section in found:
+            self.state.document.note_explicit_target(section)
+        return found
+
+    def of_rules(self, title: str, label: str, text: str, found: Mapping[str, Callable[..., object]]) -> nodes.section:
+        section = titled(title, label)
+        words, _, attributes = text.partition("Attributes:\n")
+        section += [part for part in paragraphs(words) if "(" not in part.astext() or "class Test" not in part.astext()]
+        pairs = re.findall(r"^    (\w+): (.+(?:\n     .+)*)", attributes, re.M)
+        section += definitions((name, sentence(" ".join(what.split()))) for name, what in pairs)
+        items = (nodes.list_item("", *paragraphs(inspect.getdoc(check) or "")) for check in found.values())
+        section += nodes.bullet_list("", *items)
+        return section
+
+
 def described(option: Option) -> str:
     if option.required:
         default = "needed"
@@ -146,4 +176,5 @@ def inline(text: str) -> Iterator[nodes.Node]:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("lnas-commands", Commands)
     app.add_directive("lnas-components", Components)
+    app.add_directive("lnas-suites", Suites)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
