@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from lnas.core.errors import ConfigError, LnasError, PluginError, PluginFailedError
+from lnas.core.errors import ConfigError, LnasError, PluginError, PluginFailedError, SparsityError
 from lnas.host.foreign import in_one_line
 from lnas.host.options import LEADING, options_of, validate
 from lnas.host.registry import BUILT_IN, Component, Registry
@@ -54,6 +54,10 @@ def bound(registry: Registry, kind: str, name: str, options: Mapping[str, object
                 return part(*given, **values)
             try:
                 return part(*given, **values)
+            except (ConfigError, SparsityError) as error:  # an option out of range: whose it is, the part does not know
+                if not str(error).startswith(f"{kind} "):
+                    error.args = (f"{kind} {component.name}: {error}", *error.args[1:])
+                raise
             except (KeyboardInterrupt, LnasError):
                 raise
             except BaseException as error:  # foreign code: it may even exit
