@@ -14,48 +14,31 @@ SWITCHES = ("--no-plugins", "--disable-plugin", "--plugin", "--debug")
 
 
 def everywhere(command: C, *, hidden: bool = True) -> C:
-    """Give a command the switches, each under a name that no parameter of the command has."""
+    """Give a command the switches."""
     command.params += [
-        click.Option(
-            ["--no-plugins", "every_no_plugins"],
-            is_flag=True,
-            help="Leave out all installed plugins.",
-            expose_value=False,
-            is_eager=True,
-            callback=_kept(_no_plugins),
-            hidden=hidden,
-        ),
-        click.Option(
-            ["--disable-plugin", "every_disable_plugin"],
-            metavar="NAME",
-            multiple=True,
-            help="Leave out the plugin NAME.",
-            expose_value=False,
-            is_eager=True,
-            callback=_kept(_disable),
-            hidden=hidden,
-        ),
-        click.Option(
-            ["--plugin", "every_plugin"],
-            metavar="FILE.py",
-            multiple=True,
-            help="Use the plugin in FILE.py.",
-            expose_value=False,
-            is_eager=True,
-            callback=_kept(_file),
-            hidden=hidden,
-        ),
-        click.Option(
-            ["--debug", "every_debug"],
-            is_flag=True,
-            help="Show the traceback of an error.",
-            expose_value=False,
-            is_eager=True,
-            callback=_kept(_debug),
-            hidden=hidden,
-        ),
+        _switch("--no-plugins", _no_plugins, "Leave out all installed plugins.", hidden=hidden),
+        _switch("--disable-plugin", _disable, "Leave out the plugin NAME.", metavar="NAME", hidden=hidden),
+        _switch("--plugin", _file, "Use the plugin in FILE.py.", metavar="FILE.py", hidden=hidden),
+        _switch("--debug", _debug, "Show the traceback of an error.", hidden=hidden),
     ]
     return command
+
+
+def _switch(
+    name: str, keep: Callable[[Session, object], None], words: str, *, metavar: str | None = None, hidden: bool
+) -> click.Option:
+    """A flag, or an option that may be repeated; under a name that no parameter of a command has."""
+    return click.Option(
+        [name, f"every_{name.strip('-').replace('-', '_')}"],
+        is_flag=metavar is None,
+        metavar=metavar,
+        multiple=metavar is not None,
+        help=words,
+        expose_value=False,
+        is_eager=True,  # a command of a plugin is looked for before the others are read
+        callback=_kept(keep),
+        hidden=hidden,
+    )
 
 
 def _kept(keep: Callable[[Session, object], None]) -> Callable[[click.Context, click.Parameter, object], None]:

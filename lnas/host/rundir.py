@@ -172,14 +172,6 @@ class RunDirectory:
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"cannot read {self.config}: {error}") from error
 
-    def plugins(self) -> dict[str, str]:
-        """The versions of the plugins that take part, by name; none where environment.json does not say."""
-        try:
-            known = json.loads(self.environment.read_text(encoding="utf-8"))["plugins"]
-            return {str(plugin["name"]): str(plugin["version"]) for plugin in known}
-        except (OSError, ValueError, RecursionError, KeyError, TypeError):
-            return {}
-
     def finished(self) -> bool:
         """Whether the run came to its end and its summary was written."""
         try:
