@@ -20,7 +20,7 @@ def launches(variants: Mapping[str, Call]) -> dict[str, dict[str, float]]:
 
 
 def _count(call: Call) -> float:
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as record:
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as record:
         call()
         torch.cuda.synchronize()
     return float(sum(event.count for event in record.key_averages() if LAUNCH.match(event.key)))

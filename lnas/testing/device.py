@@ -7,6 +7,7 @@ on its device; and copies from the CPU are looked at as they are made, since a c
 import traceback
 import unittest
 import unittest.mock
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -52,6 +53,18 @@ def no_value_is_read(what: str, *, may_copy: bool = False) -> Iterator[None]:
                 " no item(), float(), bool(), tolist(), cpu() or boolean index"
             ) from error
         raise unittest.SkipTest(f"{what} cannot run on the meta device: {message[:160]}") from error
+
+
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    """What runs inside must not wait for the GPU: torch raises a `RuntimeError` where it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls its own mode a prototype
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 class _Blocks(Exception):

@@ -12,7 +12,7 @@ from lnas.core.learner import Learner, SearchStrategy
 from lnas.core.mask import MaskTarget
 from lnas.core.random import stream
 from lnas.core.rounds import Pruning, Rounds
-from lnas.testing.device import META, no_value_is_read
+from lnas.testing.device import META, no_value_is_read, no_waiting
 from lnas.testing.states import copied, difference
 from lnas.testing.subjects import TASK, derived, moved
 from lnas.testing.suite import require
@@ -211,10 +211,8 @@ def _require_zeros(target: MaskTarget, where: str) -> None:
 
 
 def _require_no_waiting(target: MaskTarget, name: str) -> None:
-    torch.cuda.set_sync_debug_mode("error")
     try:
-        target.apply()
+        with no_waiting():
+            target.apply()
     except RuntimeError as error:
         require(False, f"apply() on {name} waits for the GPU: {error}")
-    finally:
-        torch.cuda.set_sync_debug_mode("default")

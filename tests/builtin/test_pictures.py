@@ -9,6 +9,7 @@ from lnas.builtin.augmentation import Augmentation
 from lnas.builtin.pictures import Labelled, Pictures
 from lnas.core.errors import ConfigError, DataError
 from lnas.core.types import Task
+from lnas.testing.device import no_waiting
 
 
 def made(count: int = 6, *, channels: int = 3, side: int = 8, seed: int = 0) -> Labelled:
@@ -161,11 +162,8 @@ def test_a_batch_on_cuda_is_that_of_the_cpu_and_does_not_wait() -> None:
     here, there = (pictures(Augmentation(2, True, 3)) for _ in range(2))
     there.to(torch.device("cuda"))
     there.batch("train", torch.arange(6), generator())
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         x, y = there.batch("train", torch.arange(6), generator(5))
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     expected, labels = here.batch("train", torch.arange(6), generator(5))
     assert torch.equal(x.cpu(), expected)
     assert torch.equal(y.cpu(), labels)
