@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from lnas.builtin.network import check_pictures, check_sizes
-from lnas.builtin.operations import NONE, ReluConvNorm
+from lnas.builtin.operations import NONE, AveragePool, ReluConvNorm
 from lnas.core.errors import GenotypeError, UnknownNameError
 from lnas.core.genotype import Gene, Genotype
 from lnas.core.types import Task
@@ -141,7 +141,7 @@ def _operation(name: str, channels: int) -> nn.Module:
     if name == "skip_connect":
         return nn.Identity()
     if name == "avg_pool_3x3":
-        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        return AveragePool(1)
     kernel = 1 if name == "nor_conv_1x1" else 3
     return ReluConvNorm(channels, channels, kernel, padding=kernel // 2)
 

@@ -69,6 +69,21 @@ class FactorizedReduce(nn.Module):
         return normed
 
 
+class AveragePool(nn.AvgPool2d):
+    """3x3, padding 1, each window divided by the pixels within the picture.
+
+    On a GPU it goes through NCHW: the gradient of a padded `avg_pool2d` in channels_last is wrong there, without a word, in torch
+    2.11 and others (PyTorch issue 188344).
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__(3, stride, 1, count_include_pad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, ceil(H / stride), ceil(W / stride))."""
+        return super().forward(x.contiguous() if x.is_cuda else x)
+
+
 class Zero(nn.Module):
     """The operation `none`.  A supernet does not even run it; a derived network may hold it."""
 
@@ -105,7 +120,7 @@ OPERATIONS: Mapping[str, MakeOperation] = MappingProxyType(
     {
         NONE: lambda channels, stride, affine: Zero(stride),
         "max_pool_3x3": lambda channels, stride, affine: _pooling(nn.MaxPool2d(3, stride, 1), channels),
-        "avg_pool_3x3": lambda channels, stride, affine: _pooling(nn.AvgPool2d(3, stride, 1, count_include_pad=False), channels),
+        "avg_pool_3x3": lambda channels, stride, affine: _pooling(AveragePool(stride), channels),
         "skip_connect": lambda channels, stride, affine: (
             nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine=affine)
         ),

@@ -19,6 +19,7 @@ from lnas.builtin.fast.pooling import average_pool
 from lnas.builtin.fast.recognised import Pooling, Stage, factorized_reduce, pooling, relu_conv_norm, stages
 from lnas.builtin.fast.reduce import halves, reduced
 from lnas.builtin.fast.rows import batch_sum, exact, stacked
+from lnas.builtin.operations import AveragePool
 from lnas.core.errors import ConfigError
 
 
@@ -57,7 +58,7 @@ class Source:
         pool, norm, stride = pooling
         key = (type(pool), stride, norm.eps)
         if key not in self._pooled:
-            value = average_pool(self.x, stride) if isinstance(pool, nn.AvgPool2d) else pool(self.x)
+            value = average_pool(self.x, stride) if isinstance(pool, AveragePool) else pool(self.x)
             mean, variance = torch.zeros(2, value.shape[1], dtype=exact(value.dtype), device=value.device)
             value = functional.batch_norm(value, mean, variance, training=True, momentum=1.0, eps=norm.eps)
             self._pooled[key] = value, mean, variance

@@ -14,8 +14,13 @@ def average_pool(x: Tensor, stride: int = 1) -> Tensor:
 
     x (B, C, H, W) in any memory format -> (B, C, ceil(H / stride), ceil(W / stride)) of its dtype, under autocast too.
     Differentiable any number of times in reverse mode.  `avg_pool2d` itself on other devices, with a stride in channels_last,
-    where it is as fast, and below single precision, where it rounds once instead of three times.
+    where it is as fast, and below single precision, where it rounds once instead of three times.  On a GPU it goes through NCHW,
+    as `AveragePool` does, and gives the layout of x.
     """
+    if x.is_cuda:
+        layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        pooled = functional.avg_pool2d(x.contiguous(), 3, stride, 1, count_include_pad=False)
+        return pooled.contiguous(memory_format=layout)
     strided = stride > 1 and x.is_contiguous(memory_format=torch.channels_last)
     if x.device.type != "cpu" or strided or x.dtype not in (torch.float32, torch.float64):
         return functional.avg_pool2d(x, 3, stride, 1, count_include_pad=False)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeGuard
 from torch import nn
 from torch.nn.modules import module as global_hooks
 
-from lnas.builtin.operations import FactorizedReduce, ReluConvNorm, SeparableConv
+from lnas.builtin.operations import AveragePool, FactorizedReduce, ReluConvNorm, SeparableConv
 
 
 class Stage(NamedTuple):
@@ -22,7 +22,7 @@ class Stage(NamedTuple):
 class Pooling(NamedTuple):
     """A 3x3 pooling of padding 1 and a batch norm without scale."""
 
-    pool: nn.MaxPool2d | nn.AvgPool2d
+    pool: nn.MaxPool2d | AveragePool
     norm: nn.BatchNorm2d
     stride: int
 
@@ -56,12 +56,12 @@ def pooling(operation: nn.Module) -> Pooling | None:
     if type(operation) is not nn.Sequential or len(operation) != 2 or watched(operation, *operation):
         return None
     pool, norm = operation
-    if not _of_the_batch(norm) or norm.affine or not isinstance(pool, nn.MaxPool2d | nn.AvgPool2d):
+    if not _of_the_batch(norm) or norm.affine or not isinstance(pool, nn.MaxPool2d | AveragePool):
         return None
     if type(pool) is nn.MaxPool2d:
         usual = pool.dilation == 1 and not pool.return_indices
     else:
-        usual = type(pool) is nn.AvgPool2d and not pool.count_include_pad and pool.divisor_override is None
+        usual = type(pool) is AveragePool and not pool.count_include_pad and pool.divisor_override is None
     if not usual or pool.ceil_mode or (pool.kernel_size, pool.padding) != (3, 1) or not isinstance(pool.stride, int):
         return None
     return Pooling(pool, norm, pool.stride)

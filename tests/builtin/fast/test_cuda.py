@@ -1,30 +1,25 @@
 """The fast cell on a GPU: the same numbers, and no step that waits for it."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 from lnas.builtin.cells import CellSpace
 from lnas.builtin.classification import cross_entropy
 from lnas.builtin.darts import Darts
+from lnas.builtin.fast.pooling import average_pool
 from lnas.builtin.genotypes import genotype
 from lnas.builtin.network import CellNetwork
+from lnas.builtin.operations import AveragePool
 from lnas.builtin.weights import WeightTraining
 from lnas.core.learner import Learner
 from lnas.core.types import Task
+from lnas.testing.device import no_waiting
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 TASK = Task((3, 16, 16), 4)
-
-
-@pytest.fixture
-def no_waiting() -> Iterator[None]:
-    yield
-    torch.cuda.set_sync_debug_mode("default")
 
 
 def batch(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,14 +51,13 @@ def learners() -> list[Learner]:
 
 
 @pytest.mark.parametrize("index", range(4))
-@pytest.mark.usefixtures("no_waiting")
 def test_a_step_does_not_wait_for_the_gpu(index: int) -> None:
     learner, given = learners()[index], batch()
     learner.step(given, given)  # libraries wait while they set themselves up
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    for _ in range(2):
-        learner.step(given, given)
+    with no_waiting():
+        for _ in range(2):
+            learner.step(given, given)
 
 
 def test_bf16_learns_as_the_reference_under_bf16() -> None:
@@ -75,3 +69,19 @@ def test_bf16_learns_as_the_reference_under_bf16() -> None:
     exact = [search(dtype=torch.float64).step(batch(torch.float64), batch(torch.float64))["loss"].item()]
     assert abs(losses["fast"][0] - exact[0]) < 0.05
     assert losses["fast"][-1] < losses["fast"][0] and losses["reference"][-1] < losses["reference"][0]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_gradient_of_average_pooling_is_that_of_the_cpu(stride: int, layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 7, 6, dtype=torch.float64)
+    grad = torch.randn(2, 3, -(-7 // stride), -(-6 // stride), dtype=torch.float64)
+    found = []
+    for pool in (AveragePool(stride), lambda x: average_pool(x, stride)):
+        for device in ("cpu", "cuda"):
+            leaf = x.to(device).to(memory_format=layout).requires_grad_()
+            y = pool(leaf)
+            found += [y.cpu(), torch.autograd.grad(y, leaf, grad.to(device).to(memory_format=layout))[0].cpu()]
+    for index in range(2, len(found)):
+        torch.testing.assert_close(found[index], found[index % 2], rtol=1e-12, atol=1e-14)

@@ -45,6 +45,7 @@ REPLACED = {
     "max pool rounds up": put("max_pool_3x3", "0", nn.MaxPool2d(3, 1, 1, ceil_mode=True)),
     "average counts padding": put("avg_pool_3x3", "0", nn.AvgPool2d(3, 1, 1)),
     "average has a divisor": put("avg_pool_3x3", "0", nn.AvgPool2d(3, 1, 1, count_include_pad=False, divisor_override=5)),
+    "average is torch's own": put("avg_pool_3x3", "0", nn.AvgPool2d(3, 1, 1, count_include_pad=False)),
     "pool has a scale": put("avg_pool_3x3", "1", nn.BatchNorm2d(CHANNELS)),
     "reduce has another relu": put("skip_connect", "relu", nn.SiLU(), stride=2),
     "reduce has a bias": put("skip_connect", "even", nn.Conv2d(4, 2, 1, 2), stride=2),
