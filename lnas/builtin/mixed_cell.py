@@ -1,5 +1,6 @@
 """MixedCell: one cell of the supernet, in a readable form and in a fast one that must equal it."""
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import groupby
@@ -23,7 +24,8 @@ Mixed = Literal["fast", "reference"]
 MIXED = ("fast", "reference")
 FUSED_FROM = 2**21
 """Separable convolutions with so many numbers in one node go through the fused mix, which keeps little for the backward pass.
-With fewer, memory is no matter, and the many small products of the mix take longer than the batch norms that they save."""
+With fewer, memory is no matter, and the many small products of the mix take longer than the batch norms that they save.  On a
+GPU they do so at any size: there, none goes through it."""
 
 Rows: TypeAlias = Tensor | Sequence[Sequence[Tensor]]
 """Gates, (edges, operations): a tensor, or its entries, taken apart once for all cells of a kind."""
@@ -148,6 +150,7 @@ class MixedCell(nn.Module):
         """Every node is one weighted sum over all operations of all its edges; what edges share is computed once."""
         states = [Divided(prepared(prepare, source), self.partial) for prepare, source in zip(self.inputs, inputs, strict=True)]
         edges = enumerate(zip(self.sources, self._edges(), gates, paths, strict=True))
+        fused_from = math.inf if inputs[0].x.is_cuda else self.fused_from
         for _, group in groupby(edges, key=lambda edge: edge[1][0][1]):
             incoming = list(group)
             members = [
@@ -156,7 +159,7 @@ class MixedCell(nn.Module):
                 for name, gate, runs in zip(edge.names, row, opened, strict=True)
                 if runs and name != NONE
             ]
-            value = weighted_sum(members, fused_from=self.fused_from) if members else self._zeros(states[0].through.x)
+            value = weighted_sum(members, fused_from=fused_from) if members else self._zeros(states[0].through.x)
             if self.partial > 1:
                 others = [
                     (states[source].past(self._stride(source)), open_sum(row, opened) if sums is None else sums[index])

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lnas.builtin.fast.layout import laid_out
+
 
 def concatenated(parts: Sequence[Tensor]) -> Tensor:
     """`torch.cat(parts, 1)` of (B, C, H, W) each.
@@ -20,13 +22,13 @@ def concatenated(parts: Sequence[Tensor]) -> Tensor:
 
 
 def together(part: Tensor) -> Tensor:
-    """`part` itself (B, C, H, W), with a gradient that is channels_last."""
+    """`part` itself (B, C, H, W), with a gradient that is laid out."""
     same: Tensor = _Together.apply(part)
     return same
 
 
 class _Together(torch.autograd.Function):
-    """The identity, whose gradient is channels_last."""
+    """The identity, whose gradient is laid out."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:
@@ -34,4 +36,4 @@ class _Together(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.contiguous(memory_format=torch.channels_last)
+        return laid_out(gradient)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lnas.builtin.fast.depthwise import depthwise
+from lnas.builtin.fast.layout import laid_out
 from lnas.builtin.fast.mix import Convolution, mix
 from lnas.builtin.fast.norms import track
 from lnas.builtin.fast.pooling import average_pool
@@ -32,7 +33,7 @@ class Source:
     """
 
     def __init__(self, x: Tensor, positive: Tensor | None = None) -> None:
-        self.x = x.contiguous(memory_format=torch.channels_last)
+        self.x = laid_out(x)
         self._positive = positive
         self._pooled: dict[object, tuple[Tensor, Tensor, Tensor]] = {}
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lnas.builtin.fast.concatenation import concatenated
+from lnas.builtin.fast.layout import laid_out
 from lnas.builtin.operations import FactorizedReduce
 
 
@@ -33,14 +34,14 @@ class _Halves(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         ctx.size = x.shape
         height, width = x.shape[2:]
-        even = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
+        even = laid_out(x[:, :, ::2, ::2])
         odd = functional.pad(x[:, :, 1::2, 1::2], (0, width % 2, 0, height % 2))
-        return even, odd.contiguous(memory_format=torch.channels_last)
+        return even, laid_out(odd)
 
     @staticmethod
     def backward(ctx: Any, by_even: Tensor, by_odd: Tensor) -> Tensor:
         height, width = ctx.size[2:]
-        by_x = by_even.new_zeros(ctx.size).contiguous(memory_format=torch.channels_last)
+        by_x = laid_out(by_even.new_zeros(ctx.size))
         by_x[:, :, ::2, ::2] = by_even
         by_x[:, :, 1::2, 1::2] = by_odd[:, :, : height // 2, : width // 2]
         return by_x
