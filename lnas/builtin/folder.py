@@ -4,14 +4,15 @@ import os
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from PIL import Image
 
 from lnas.builtin.augmentation import Augmentation, Crop, Cutout, Flip, Normalise
+from lnas.builtin.picture_file import MOST_PIXELS, picture
 from lnas.builtin.pictures import Labelled, Pictures
 from lnas.core.errors import ConfigError, DataError
 from lnas.core.random import stream
@@ -19,9 +20,11 @@ from lnas.core.random import stream
 Listing: TypeAlias = Mapping[str, list[Path]]
 """class -> its pictures, both sorted by name."""
 
-_EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
+MOST_FILES = 5_000_000
+"""In one folder; ImageNet-21k has 14 million in 22 thousand folders."""
+MOST_CLASSES = 100_000
+
 _SMALL_FILE = 32 * 1024  # bytes; a 32x32 JPEG has 1 to 2 kB, and opening it is mostly Python
-_MOST_PIXELS = 89_478_485  # where PIL itself begins to warn of a decompression bomb
 
 
 def folder(
@@ -30,7 +33,7 @@ def folder(
     size: Annotated[int, "height and width that every picture is brought to, in pixels"] = 32,
     test: Annotated[float, "share of each class that becomes the test split, where the folder has none of its own"] = 0.2,
     split_seed: Annotated[int, "seed of that split; apart from the run's seed, so that all runs share one test set"] = 0,
-    most_pixels: Annotated[int, "refuse a picture with more pixels than this before it is decoded"] = _MOST_PIXELS,
+    most_pixels: Annotated[int, "refuse a picture with more pixels than this before it is decoded"] = MOST_PIXELS,
     crop: Crop = 4,
     flip: Flip = True,
     cutout: Cutout = 0,
@@ -51,8 +54,8 @@ def folder(
     if size < 1:
         raise ConfigError(f"size is {size} pixels; it must be at least 1")
     augmentation.fit(size, size)
-    if not 1 <= most_pixels <= _MOST_PIXELS:
-        raise ConfigError(f"most_pixels is {most_pixels}; it must lie in 1..{_MOST_PIXELS}")
+    if not 1 <= most_pixels <= MOST_PIXELS:
+        raise ConfigError(f"most_pixels is {most_pixels}; it must lie in 1..{MOST_PIXELS}")
     if not 0 < test < 1:
         raise ConfigError(f"test is {test}; the share of pictures for testing must lie between 0 and 1")
     if not root:
@@ -102,6 +105,8 @@ def _divided(listing: Listing, share: float, seed: int) -> tuple[Listing, Listin
 def _listing(folder: Path, top: Path) -> Listing:
     """The classes of a folder and their files, none of them empty, at least two classes."""
     classes = _folders(folder, top)
+    if len(classes) > MOST_CLASSES:
+        raise DataError(f"{str(folder)!r} holds {len(classes):,} classes; at most {MOST_CLASSES:,}")
     if not classes:
         raise DataError(f"{str(folder)!r} holds no class folders; put the pictures of each class into a folder of its own there")
     listing = {path.name: _entries(path, top) for path in classes}
@@ -125,9 +130,12 @@ def _entries(folder: Path, top: Path) -> list[Path]:
     """All that is not hidden in a folder, sorted by name; no link may lead out of `top`."""
     try:
         with os.scandir(folder) as found:
-            entries = sorted((entry.name, entry.is_symlink()) for entry in found if not entry.name.startswith("."))
+            visible = ((entry.name, entry.is_symlink()) for entry in found if not entry.name.startswith("."))
+            entries = sorted(islice(visible, MOST_FILES + 1))
     except OSError as error:
         raise DataError(f"{str(folder)!r} cannot be read ({error.strerror})") from error
+    if len(entries) > MOST_FILES:
+        raise DataError(f"{str(folder)!r} holds more than {MOST_FILES:,} files, the most that are read")
     for name, is_link in entries:
         if is_link and not Path(os.path.realpath(folder / name)).is_relative_to(top):
             raise DataError(f"{str(folder / name)!r} is a link out of {str(top)!r}; put the pictures themselves there")
@@ -137,37 +145,28 @@ def _entries(folder: Path, top: Path) -> list[Path]:
 def _read(listing: Listing, classes: list[str], *, size: int, most_pixels: int) -> Labelled:
     """All files of a listing, in its order; large ones by several threads, for which small ones would only queue."""
     files = [file for name in listing for file in listing[name]]
+    _check_memory(len(files), size)
     large = sum(file.stat().st_size for file in files) > _SMALL_FILE * len(files)
     pictures = torch.empty(len(files), size, size, 3, dtype=torch.uint8)
 
     def read(index: int) -> None:
-        pictures[index] = _picture(files[index], size, most_pixels)
+        pictures[index] = picture(files[index], size, most_pixels)
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for _ in (threads.map if large else map)(read, range(len(files))):  # in order: the first broken picture is named
             pass
-    labels = torch.tensor([classes.index(name) for name in listing])
+    number = {name: index for index, name in enumerate(classes)}
+    labels = torch.tensor([number[name] for name in listing])
     counts = torch.tensor([len(of_one_class) for of_one_class in listing.values()])
     return pictures.permute(0, 3, 1, 2).contiguous(), labels.repeat_interleave(counts)
 
 
-def _picture(path: Path, size: int, most_pixels: int) -> Tensor:
-    """(size, size, 3) uint8."""
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > most_pixels:
-                raise DataError(f"{str(path)!r} is {image.width}x{image.height} pixels; at most {most_pixels} are allowed in all")
-            if image.mode not in _EIGHT_BITS:
-                raise DataError(f"{str(path)!r} has more than 8 bits a channel ({image.mode}); save it with 8")
-            image.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size, at least this
-            ImageOps.exif_transpose(image, in_place=True)
-            colour = image.convert("RGBA" if image.has_transparency_data else "RGB").convert("RGB")
-            square = ImageOps.fit(colour, (size, size), Image.Resampling.BICUBIC)
-            return torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8).view(size, size, 3)
-    except DataError:
-        raise
-    except UnidentifiedImageError as error:
-        raise DataError(f"{str(path)!r} is not a picture") from error
-    except Exception as error:  # a decoder raises whatever it stumbles on: OSError, SyntaxError, struct.error, zlib.error, ...
-        raise DataError(f"{str(path)!r} cannot be read as a picture ({' '.join(str(error).split())})") from error
+def _check_memory(number: int, size: int) -> None:
+    """Refuse what the machine cannot hold before the first picture is read; all are held twice while they are put together."""
+    needed, there = 2 * number * size * size * 3, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise DataError(
+            f"{number:,} pictures of {size}x{size} need {needed:,} bytes of memory; this machine has {there:,}: use a smaller"
+            " size"
+        )

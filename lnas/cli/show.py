@@ -1,6 +1,5 @@
 """`lnas show`, `lnas eval` and `lnas report`: a run that is there already."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +27,12 @@ def show(run: str, as_json: bool) -> None:
 
 def tell(path: Path, *, as_json: bool) -> None:
     """Print what a run came to, or where it stands."""
+    from lnas.host import documents
     from lnas.report.read import read
 
     files = read(path)
     if as_json:
-        output.document(json.loads((path / ("status.json" if files.summary is None else "summary.json")).read_bytes()))
+        output.document(documents.read(path / ("status.json" if files.summary is None else "summary.json")))
     elif files.summary is not None:
         from lnas.report.pace import paces
         from lnas.report.table import rich_table

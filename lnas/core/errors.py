@@ -17,13 +17,15 @@ that line and `exit_code`; a library user catches `LnasError`.
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+
+_LONGEST_NAME = 100
+"""Of one that is looked for, in characters."""
 
 
 class LnasError(Exception):
     """The root of all errors that lnas raises on purpose."""
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
 
 class ConfigError(LnasError, ValueError):
@@ -35,10 +37,11 @@ class UnknownNameError(ConfigError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1)
+        near = difflib.get_close_matches(name, names, n=1) if len(name) <= _LONGEST_NAME else []  # the search is quadratic
         self.near = near[0] if near else None
         hint = f"did you mean {near[0]!r}? " if near else ""
-        super().__init__(f"unknown {what} {name!r}; {hint}there are: {', '.join(names) or 'none'}")
+        shown = repr(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}...")
+        super().__init__(f"unknown {what} {shown}; {hint}there are: {', '.join(names) or 'none'}")
 
 
 class DataError(LnasError, ValueError):
@@ -72,7 +75,7 @@ class ContractError(PluginError):
 class PluginFailedError(PluginError):
     """A part of a plugin that failed while it worked; the message names the part, its plugin and the version."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code = 1
 
 
 class RunError(LnasError):
@@ -82,10 +85,10 @@ class RunError(LnasError):
 class RunInUseError(RunError):
     """Another process writes to the run directory."""
 
-    exit_code: ClassVar[int] = 4
+    exit_code = 4
 
 
 class NumericalError(LnasError, ArithmeticError):
     """A loss, a score or alpha that is not finite."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code = 3

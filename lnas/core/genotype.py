@@ -1,16 +1,25 @@
 """An architecture as a value: what a search returns, a file holds and a space derives a network from."""
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lnas.core.document import parse
 from lnas.core.errors import GenotypeError
 
 SCHEMA = 1
 MOST_GENES = 10_000
-"""A file with more than this is refused before anything is built."""
+"""Of all groups together; a document with more is refused before anything is built."""
+MOST_GROUPS = 1000
+MOST_NODES = 1000
+"""Of a group."""
+LONGEST_NAME = 1000
+"""Characters of a group or an operation."""
+
+
+NONE = "none"
+"""The operation that computes nothing: zeros."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,17 +67,24 @@ class Genotype:
         """
         if not isinstance(document, dict) or not isinstance(document.get("groups"), dict):
             raise GenotypeError('a genotype is a JSON object with "schema" and "groups"')
-        if document.get("schema") != SCHEMA:
+        if type(document.get("schema")) is not int or document["schema"] != SCHEMA:
             raise GenotypeError(f"genotype schema {_short(document.get('schema'))}; this lnas reads schema {SCHEMA}")
-        groups, outputs = {}, {}
+        if len(document["groups"]) > MOST_GROUPS:
+            raise GenotypeError(f"the genotype has {len(document['groups']):,} groups; at most {MOST_GROUPS:,}")
+        groups: dict[str, tuple[Gene, ...]] = {}
+        outputs: dict[str, tuple[int, ...]] = {}
+        left = MOST_GENES
         for name, group in document["groups"].items():
             if not isinstance(group, dict) or not isinstance(group.get("genes"), list):
                 raise GenotypeError(f'group {_short(name)} is a JSON object with a list of "genes"')
-            if len(group["genes"]) > MOST_GENES:
-                raise GenotypeError(f"group {_short(name)} has {len(group['genes'])} genes; at most {MOST_GENES}")
+            if not isinstance(name, str) or len(name) > LONGEST_NAME:
+                raise GenotypeError(f"group {_short(name)}: a name is text of at most {LONGEST_NAME} characters")
+            left -= len(group["genes"])
+            if left < 0:
+                raise GenotypeError(f"group {_short(name)} has {len(group['genes'])} genes; at most {MOST_GENES} in all groups")
             groups[name] = tuple(_gene(name, row) for row in group["genes"])
             output = group.get("output", [])
-            if not isinstance(output, list) or not all(_is_node(node) for node in output):
+            if not isinstance(output, list) or len(output) > MOST_GENES or not all(_is_node(node) for node in output):
                 raise GenotypeError(f'group {_short(name)}: "output" is a list of node numbers')
             if output:
                 outputs[name] = tuple(output)
@@ -82,14 +98,14 @@ class Genotype:
             GenotypeError: where the text is no JSON or no genotype.
         """
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise GenotypeError(f"not a JSON document: {error}") from error
+            document = parse(text)
+        except ValueError as error:
+            raise GenotypeError(str(error)) from error
         return cls.from_json(document)
 
 
 def _is_node(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_GENES
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_NODES
 
 
 def _short(value: object) -> str:
@@ -110,6 +126,8 @@ def _gene(group: str, row: object) -> Gene:
     name = _short(operation)[1:-1]
     if source >= node:
         raise GenotypeError(f"{where}: {name} goes from node {source} to node {node}; edges go to a later node")
+    if len(operation) > LONGEST_NAME:
+        raise GenotypeError(f"{where}: an operation has {len(operation):,} characters; at most {LONGEST_NAME}")
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= sys.float_info.max:
         raise GenotypeError(f"{where}: the weight of {name} must be a finite number, not {_short(weight)}")
     return Gene(operation, source, node, float(weight))

@@ -14,7 +14,7 @@ from lnas.core.errors import ConfigError, GenotypeError, UnknownNameError
 from lnas.core.genotype import Genotype
 from lnas.core.random import seeded
 from lnas.core.types import Task
-from lnas.host import models
+from lnas.host import documents, models
 from lnas.host.parts import factory, imported
 from lnas.host.plugins import Host
 from lnas.host.rundir import RunDirectory
@@ -130,12 +130,9 @@ def _path(text: str) -> Path | None:
 
 def _read(path: Path) -> Genotype:
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = documents.content(path, most=MOST_BYTES, through_links=True)
     except OSError as error:
         raise GenotypeError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(content) > MOST_BYTES:
-        raise GenotypeError(f"{path} is larger than {MOST_BYTES:,} bytes; a genotype file is a small JSON document")
     try:
         return Genotype.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

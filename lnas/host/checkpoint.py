@@ -10,25 +10,23 @@ import json
 import os
 import re
 import shutil
+import stat
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
+from lnas.core.document import parse
 from lnas.core.errors import RunError
 from lnas.core.types import State
-from lnas.host import durable
-from lnas.host.packing import pack, plain, unpack
+from lnas.host import documents, durable
+from lnas.host.packing import pack, plain, read, tensors_of, unpack, written
 
 SCHEMA = 1
-KEPT = 2
-"""A save removes all but the newest two."""
-
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "MANIFEST.json"
 _NAME = re.compile(r"step-(\d{8,18})")
 _LARGEST_MANIFEST = 1 << 20
@@ -38,8 +36,16 @@ class _Damaged(RunError):
     """A checkpoint that is not what was written; told apart from one that another lnas wrote."""
 
 
-def save(directory: Path, state: State, *, step: int, meta: Mapping[str, Any]) -> Path:
-    """Write the checkpoint of `step` into `directory`, then remove those older than the one before it.
+def save(
+    directory: Path,
+    state: State,
+    *,
+    step: int,
+    meta: Mapping[str, Any],
+    keep: int = 2,
+    score: tuple[int, float] | None = None,
+) -> Path:
+    """Write the checkpoint of `step` into `directory`, then remove all but the newest ones and the best.
 
     A valid checkpoint of that step is left as it is: a run is a function of its steps.
 
@@ -48,23 +54,26 @@ def save(directory: Path, state: State, *, step: int, meta: Mapping[str, Any]) -
         state: tensors, live ones too, on any device, and JSON scalars.
         step: counted from the start of the run.
         meta: JSON; where and with what it was made.  It can be read without the state: `describe`.
+        keep: how many of the newest stay, at least 1.
+        score: how good it is, the higher the better, or None where that was not measured.  The best stays too.
 
     Raises:
         PluginError: where the state holds something else.
         RunError: where it cannot be written; the checkpoints before it are untouched.
     """
     tensors, document = pack(state)
-    files = {_TENSORS: safetensors.save(plain(tensors)), _STATE: json.dumps(document, allow_nan=False).encode()}
+    files = {_TENSORS: safetensors.save(plain(tensors)), _STATE: written(document)}
     manifest = {
         "schema": SCHEMA,
         "step": step,
         "files": {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()},
-        "meta": dict(meta),
+        "meta": {**meta, **({} if score is None else {"score": list(score)})},
     }
     place = directory / f"step-{step:08d}"
+    _check_its_own(directory)
     with durable.writing(directory):
         if not directory.is_dir():
-            directory.mkdir(parents=True)
+            directory.mkdir()  # not its parent: a run that was removed does not come back as a part of one
             durable.sync_directory(directory.parent)
         for leftover in directory.glob(".*.tmp"):
             shutil.rmtree(leftover)
@@ -81,7 +90,7 @@ def save(directory: Path, state: State, *, step: int, meta: Mapping[str, Any]) -
         except OSError:
             shutil.rmtree(aside, ignore_errors=True)
             raise
-        _remove_older(directory, step)
+        _remove_older(directory, step, keep)
     return place
 
 
@@ -98,13 +107,14 @@ def load(path: Path) -> State:
     """
     files = _verified(path)[1]
     try:
-        return unpack(safetensors.load(files[_TENSORS]), json.loads(files[_STATE]))
-    except (SafetensorError, ValueError, RecursionError) as error:
+        tensors, document = tensors_of(files[_TENSORS]), read(files[_STATE])
+    except ValueError as error:
         raise _Damaged(f"{path} holds no tensors and JSON as lnas writes them: {error}") from error
+    return unpack(tensors, document)
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """The `meta` that was saved with a checkpoint.  Raises as `load` does."""
+    """The `meta` that was saved with a checkpoint, and its "score" where it has one.  Raises as `load` does."""
     meta: dict[str, Any] = _verified(path)[0]["meta"]
     return meta
 
@@ -124,6 +134,15 @@ def latest(directory: Path) -> Path | None:
     return None
 
 
+def every(directory: Path) -> list[Path]:
+    """All that stand under the name of a checkpoint, whole or not, the oldest first.
+
+    Raises:
+        RunError: where `directory` is a link.
+    """
+    return [path for _, path in sorted(_checkpoints(directory))]
+
+
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """`sha256:...` over name, dtype, shape and bytes of each tensor, in the order of the names."""
     seal = hashlib.sha256()
@@ -140,18 +159,46 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     durable.write_bytes(path, safetensors.save(plain(dict(tensors))))
 
 
+def _check_its_own(directory: Path) -> None:
+    """Nothing is written, renamed or removed elsewhere."""
+    if directory.is_symlink():
+        raise RunError(f"{directory} is a link; a run holds its checkpoints itself")
+
+
 def _checkpoints(directory: Path) -> list[tuple[int, Path]]:
+    _check_its_own(directory)
+    if directory.exists() and not directory.is_dir():
+        raise RunError(f"{directory} is no directory, as that of the checkpoints is; move it away, and put the directory back")
     if not directory.is_dir():
         return []
-    return [(int(match[1]), path) for path in directory.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()]
+    return [
+        (int(match[1]), path)
+        for path in directory.iterdir()
+        if (match := _NAME.fullmatch(path.name)) and not path.is_symlink() and path.is_dir()
+    ]
 
 
-def _remove_older(directory: Path, step: int) -> None:
-    """Keep the newest two; a later step can only be left from a run that was set back to an earlier checkpoint."""
-    for _, path in sorted(entry for entry in _checkpoints(directory) if entry[0] <= step)[:-KEPT]:
+def _remove_older(directory: Path, step: int, keep: int) -> None:
+    """Keep the newest and the best; a later step can only be left from a run that was set back to an earlier checkpoint."""
+    there = [path for number, path in sorted(_checkpoints(directory)) if number <= step]
+    scores = {path: score for path in there if (score := _score(path)) is not None}
+    best = max(reversed(scores), key=scores.__getitem__, default=None)  # of equals the newest
+    for path in there[:-keep]:
+        if path == best:
+            continue
         doomed = path.with_name(f".{path.name}.tmp")  # never half a checkpoint under its own name
         os.rename(path, doomed)
         shutil.rmtree(doomed)
+
+
+def _score(path: Path) -> list[float] | None:
+    """As it was saved with a checkpoint; None where it has none, or none that can be read."""
+    try:
+        score = _opened(documents.content(path / _MANIFEST, most=_LARGEST_MANIFEST), path)["meta"].get("score")
+    except (RunError, OSError):
+        return None
+    numbers = isinstance(score, list) and len(score) == 2 and all(type(value) in (int, float) for value in score)
+    return score if numbers else None
 
 
 def _set_aside_if_damaged(path: Path) -> Path | None:
@@ -180,20 +227,23 @@ def _sealed(manifest: Mapping[str, Any]) -> bytes:
 
 def _verified(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The manifest and the files' bytes, which are those that were written."""
-    if not path.is_dir():
+    if path.is_symlink() or not path.is_dir():
         raise RunError(f"{path} is no checkpoint; a checkpoint is a directory with {_MANIFEST}, and no pickle is ever read")
     try:
         names = set(os.listdir(path))
         if names != {_TENSORS, _STATE, _MANIFEST}:
             raise _Damaged(f"{path} holds {', '.join(sorted(names)) or 'nothing'}; not {_TENSORS}, {_STATE} and {_MANIFEST}")
+        if strange := [name for name in sorted(names) if not stat.S_ISREG((path / name).lstat().st_mode)]:
+            raise _Damaged(f"{path / strange[0]} is no regular file")
         if (path / _MANIFEST).stat().st_size > _LARGEST_MANIFEST:
             raise _Damaged(f"{path / _MANIFEST} is larger than {_LARGEST_MANIFEST} bytes")
-        manifest = _opened((path / _MANIFEST).read_bytes(), path)
+        manifest = _opened(documents.content(path / _MANIFEST, most=_LARGEST_MANIFEST), path)
+        _check_memory(path, manifest["files"])
         files = {}
         for name, entry in manifest["files"].items():
             if (size := (path / name).stat().st_size) != entry["size"]:  # before anything of that size is allocated
                 raise _Damaged(f"{path / name} has {size} bytes; {entry['size']} were written")
-            files[name] = (path / name).read_bytes()
+            files[name] = documents.content(path / name, most=size)
             if hashlib.sha256(files[name]).hexdigest() != entry["sha256"]:
                 raise _Damaged(f"{path / name} is not what was written: its sha256 differs")
     except OSError as error:
@@ -204,10 +254,10 @@ def _verified(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 def _opened(data: bytes, path: Path) -> dict[str, Any]:
     """The manifest in `data`, if its seal is whole and this lnas can read it."""
     try:
-        manifest = json.loads(data)
+        manifest = parse(data)
         unsealed = {key: value for key, value in manifest.items() if key != "sha256"}
         whole = _sealed(unsealed) == data
-    except (ValueError, RecursionError, AttributeError):
+    except (ValueError, AttributeError):
         whole = False
     if not whole:
         raise _Damaged(f"{path / _MANIFEST} is not what was written")
@@ -222,6 +272,13 @@ def _opened(data: bytes, path: Path) -> dict[str, Any]:
     return unsealed
 
 
+def _check_memory(path: Path, files: Mapping[str, Any]) -> None:
+    """Refuse what cannot fit, before it is read.  A file may be larger than what it takes on the disk."""
+    needed, most = sum(entry["size"] for entry in files.values()), documents.most_of_tensors()
+    if needed > most:
+        raise RunError(f"{path} has {needed:,} bytes; this machine has the memory to load {most:,}")
+
+
 def _well_formed(manifest: Mapping[str, Any]) -> bool:
     """Anyone can seal a manifest; only what `save` writes is followed."""
     files = manifest.get("files")
@@ -231,5 +288,8 @@ def _well_formed(manifest: Mapping[str, Any]) -> bool:
         and isinstance(manifest["meta"], dict)
         and isinstance(files, dict)
         and set(files) == {_TENSORS, _STATE}
-        and all(isinstance(entry, dict) and set(entry) == {"size", "sha256"} for entry in files.values())
+        and all(
+            isinstance(entry, dict) and set(entry) == {"size", "sha256"} and type(entry["size"]) is int and entry["size"] >= 0
+            for entry in files.values()
+        )
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,15 +35,25 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     """`write_bytes` of an indented JSON document; a number that is not finite is a `ValueError`."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_bytes(path, indented(document))
+
+
+def indented(document: Any) -> bytes:
+    """A JSON document as files of a run hold it."""
+    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_new(path: Path, data: bytes) -> None:
     """Write and fsync one file in place, for a folder that is not yet in use.  Raises `OSError`."""
-    with open(path, "wb") as file:
+    with open(path, "wb", opener=no_link) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def no_link(path: str, flags: int) -> int:
+    """An `opener` for files of a run, which are not written through a link to somewhere else."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def sync_directory(path: Path) -> None:
@@ -52,6 +63,28 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Refuse a disk with less than `needed` bytes free.
+
+    Args:
+        folder: to be written into; may be missing.
+        needed: in bytes.
+
+    Raises:
+        RunError: naming both.
+    """
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    with writing(folder):
+        free = shutil.disk_usage(there).free
+    if free < needed:
+        raise RunError(
+            f"{folder} has {free / 1e6:,.1f} MB free, and this run needs about {needed / 1e6:,.1f} MB; free space, or choose"
+            " another folder"
+        )
 
 
 @contextmanager

@@ -47,7 +47,9 @@ class Epochs:
         """
         if isinstance(value, Epochs):
             return value
-        parts = str(value).split(":") if isinstance(value, str | int) and not isinstance(value, bool) else []
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**9:
+            value = str(value)
+        parts = value.split(":") if isinstance(value, str) else []
         matches = [_LENGTH.fullmatch(part.strip()) for part in parts]
         lengths = [Length(int(match[1]), "it" if match[2] == "it" else "ep") for match in matches if match and int(match[1])]
         if len(lengths) != len(matches) or len(lengths) not in (1, 2):

@@ -1,14 +1,12 @@
 """A finished network as a recipe (JSON) and tensors (safetensors): saved, loaded, and measured on data."""
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lnas.core.data import Dataset
@@ -18,8 +16,9 @@ from lnas.core.mask import MaskTarget
 from lnas.core.space import SearchSpace
 from lnas.core.stages import Ticket
 from lnas.core.types import Task
-from lnas.host import checkpoint, durable, runtime
+from lnas.host import checkpoint, documents, durable, runtime
 from lnas.host.evaluate import accuracy
+from lnas.host.packing import tensors_of
 from lnas.host.parts import CORRECT, LOSS, TRAINING, factory, imported
 from lnas.host.plugins import Host
 from lnas.host.present import check_present
@@ -28,6 +27,8 @@ from lnas.host.rundir import RunDirectory
 from lnas.host.spec import Spec
 
 SCHEMA = 1
+MOST_NUMBERS, MOST_CLASSES = 100_000_000, 1_000_000
+"""Of an example, and of a task."""
 BATCH = 256
 """Examples a batch when a loaded network is measured."""
 
@@ -74,7 +75,7 @@ def loaded(directory: RunDirectory, host: Host) -> tuple[nn.Module, Task, str]:
     """The network, its task and its precision."""
     recipe = _recipe(directory)
     try:
-        task = Task(tuple(recipe["task"]["shape"]), recipe["task"]["classes"])
+        task = _task(directory, recipe["task"])
         space: SearchSpace = factory(host.registry, "space", Spec.parse(recipe["space"]), seed=0)(task)
         network = space.derive(Genotype.from_json(recipe["genotype"]))
         network.to(dtype=runtime.dtype(recipe["precision"]))
@@ -86,7 +87,7 @@ def loaded(directory: RunDirectory, host: Host) -> tuple[nn.Module, Task, str]:
         raise
     except LnasError:
         raise
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{directory.model} and {directory.weights.name} do not fit each other: {reason}") from error
     return network.eval(), task, recipe["precision"]
@@ -120,20 +121,35 @@ def _words(task: Task) -> str:
 
 def _recipe(directory: RunDirectory) -> Mapping[str, Any]:
     try:
-        recipe = json.loads(directory.model.read_text(encoding="utf-8"))
+        recipe = documents.read(directory.model)
     except FileNotFoundError as error:
         raise RunError(f"{directory.path} is not finished; go on with: lnas resume {directory.path}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"cannot read {directory.model}: {error}") from error
+    except OSError as error:
+        raise RunError(f"cannot read {directory.model}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunError(f"{directory.model}: {error}") from error
     if not isinstance(recipe, dict) or recipe.get("schema") != SCHEMA:
         raise RunError(f"{directory.model} is no network recipe of schema {SCHEMA}")
     return recipe
 
 
+def _task(directory: RunDirectory, given: Any) -> Task:
+    """Sizes are bounded before anything is built of them."""
+    shape, classes = given["shape"], given["classes"]
+    whole = isinstance(shape, list) and all(type(side) is int and side >= 1 for side in (*shape, classes))
+    if not whole or not 1 <= len(shape) <= 8 or math.prod(shape) > MOST_NUMBERS or classes > MOST_CLASSES:
+        raise RunError(
+            f"{directory.model}: a task has a shape of at most {MOST_NUMBERS:,} numbers, and 1 to {MOST_CLASSES:,} classes"
+        )
+    return Task(tuple(shape), classes)
+
+
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
+        return tensors_of(documents.content(path, most=documents.most_of_tensors()))
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
         raise RunError(f"cannot read {path}: {error}") from error
 
 

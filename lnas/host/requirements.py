@@ -19,7 +19,8 @@ def requirement(text: str) -> str:
     try:
         read = Requirement(text)
     except InvalidRequirement as error:
-        raise ConfigError(f"{shown(text)} is no requirement: {str(error).splitlines()[0]}; write lnas-cubic>=0.2") from None
+        reason = shown(str(error).splitlines()[0])[1:-1]  # it quotes the text, however long
+        raise ConfigError(f"{shown(text)} is no requirement: {reason}; write lnas-cubic>=0.2") from None
     if read.url or read.extras or read.marker:
         raise ConfigError(f"{shown(text)} is no requirement: a name and versions only, as in lnas-cubic>=0.2")
     return str(read)

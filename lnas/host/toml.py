@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lnas.core.errors import ConfigError
+from lnas.host import documents
 
-MOST_BYTES = 1_000_000
+MOST_BYTES = 256_000
+"""Of a configuration; one is a page."""
+DEEPEST = 8
+"""Tables and lists in each other; a configuration has 3."""
+
+MOST_DOTS = 500
+"""Of a line: to read a key of n parts takes n * n steps."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')
@@ -20,22 +27,38 @@ def load(path: Path) -> dict[str, object]:
         ConfigError: naming the file, where it is missing, a directory, too large, not text or not TOML.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = documents.content(path, most=MOST_BYTES, through_links=True)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path} is a directory; a configuration is a TOML file") from None
-    except (OSError, ValueError) as error:  # a ValueError where the path holds a NUL
-        raise ConfigError(f"{path!s:.200} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(content) > MOST_BYTES:
-        raise ConfigError(f"{path} is larger than {MOST_BYTES:,} bytes, the most that a configuration may have")
+    except OSError as error:
+        raise ConfigError(f"{path!s:.200} cannot be read: {error.strerror or error}") from None
+    return parse(content, where=path)
+
+
+def parse(content: bytes, *, where: object) -> dict[str, object]:
+    """The table that a TOML document holds.
+
+    Args:
+        content: the bytes of the file.
+        where: the file, for the message.
+
+    Raises:
+        ConfigError: where it is not text, not TOML, or nested too deep.
+    """
     try:
-        return tomllib.loads(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no text: byte {error.start} is not UTF-8; a configuration is a TOML file") from None
+        raise ConfigError(f"{where} is no text: byte {error.start} is not UTF-8; a configuration is a TOML file") from None
+    _check_dots(where, text)
+    try:
+        table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not TOML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{where} is not TOML: {' '.join(str(error).split())}") from None
+    if _depth(table) > DEEPEST:
+        raise ConfigError(f"{where} is nested too deep; at most {DEEPEST} tables and lists may lie in each other")
+    return table
 
 
 def dump(table: Mapping[str, object]) -> str:
@@ -48,6 +71,21 @@ def dump(table: Mapping[str, object]) -> str:
         TypeError: where a value is of another type.
     """
     return "\n\n".join(block for block in _blocks((), table) if block) + "\n"
+
+
+def _check_dots(where: object, text: str) -> None:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MOST_DOTS:
+            raise ConfigError(f"{where} has more than {MOST_DOTS:,} dots in line {number}, the most that are read")
+
+
+def _depth(table: object) -> int:
+    """How many tables and lists lie in each other; counted level by level."""
+    depth, level = 0, [table]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [entry for item in level for entry in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 def _blocks(path: tuple[str, ...], table: Mapping[str, object]) -> list[str]:

@@ -11,6 +11,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from lnas.report import svg
 from lnas.report.read import RunFiles
 
+MOST_LINES = 250
+"""Of prune rounds in one figure; more would be one area."""
 STAGES = ("search", "train")
 _COLOURS = {"search": svg.SEARCH, "train": svg.TRAIN}
 
@@ -138,5 +140,5 @@ def _prepare(axes: Axes, curve: Curve, *, first: bool) -> None:
     axes.tick_params(length=3, labelsize=11, labelleft=first)
     axes.set_xlim(0, curve.end * 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for when in curve.rounds:
+    for when in curve.rounds[:: 1 + len(curve.rounds) // MOST_LINES]:
         axes.axvline(when, color=svg.PRUNED, linewidth=1, linestyle=(0, (2, 2)))

@@ -1,18 +1,24 @@
 """The shape of the JSON documents of a run, as far as a report needs them; what else they hold is kept as it is."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Whole: TypeAlias = Annotated[int, Field(ge=0, le=10**18)]
+Number: TypeAlias = Annotated[float, Field(ge=-1e18, le=1e18)]
+"""Bounded, so that whatever is drawn or printed has a width."""
 
 
 class Document(BaseModel):
     """A frozen JSON object.  A field that is missing or null is None or empty: a run may have stopped before it was known."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
 
 class Group(Document):
     """The rows of a group's alpha: `edges` times `operations`."""
 
-    edges: tuple[tuple[int, int], ...]
+    edges: tuple[tuple[Whole, Whole], ...]
     operations: tuple[str, ...]
 
 
@@ -23,6 +29,23 @@ class Start(Document):
     space: dict[str, Group] | None = None
 
 
+class Diagnosis(Document):
+    """How a search stood after an epoch, in one group.
+
+    Counts of the architecture that would have been derived, a value an edge of what alpha says, and for how many epochs the
+    two had been the same.
+    """
+
+    operations: Whole | None = None
+    parameter_free: Whole | None = None
+    edges: Whole | None = None
+    without_weights: tuple[tuple[Whole, Whole], ...] | None = None
+    collapsed: bool | None = None
+    architecture_still: Whole | None = None
+    entropy: tuple[Number, ...] | None = None
+    ranking_still: tuple[Whole | None, ...] | None = None
+
+
 class Epoch(Document):
     """The end of an epoch.  `alpha`: group -> (edges, operations) path probabilities, a dead path exactly 0.
 
@@ -30,78 +53,90 @@ class Epoch(Document):
     """
 
     stage: str
-    epoch: int
-    step: int | None = None
-    validation_accuracy: float | None = None
-    seconds: float | None = None
-    live_paths: int | None = None
-    alpha: dict[str, tuple[tuple[float, ...], ...]] | None = None
+    epoch: Whole
+    step: Whole | None = None
+    validation_accuracy: Number | None = None
+    seconds: Number | None = None
+    live_paths: Whole | None = None
+    alpha: dict[str, tuple[tuple[Number, ...], ...]] | None = None
+    diagnosis: dict[str, Diagnosis] | None = None
 
 
 class Prune(Document):
     """A prune round; `layers` is the sparsity of each mask tensor."""
 
     stage: str
-    round: int
-    step: int
+    round: Whole
+    step: Whole
     target: str
-    asked: float
-    attained: float
-    layers: dict[str, float] | None = None
-    rewind: int | None = None
+    asked: Number
+    attained: Number
+    layers: dict[str, Number] | None = None
+    rewind: Whole | None = None
 
 
 class Accuracy(Document):
     """Fractions of 1."""
 
-    validation: float | None = None
-    test: float | None = None
+    validation: Number | None = None
+    test: Number | None = None
 
 
 class Baseline(Document):
     """What the accuracy is compared with, in the words of `what`."""
 
-    validation: float | None = None
+    validation: Number | None = None
     what: str | None = None
 
 
 class Sparsity(Document):
     """The fraction asked to be removed of a target, and the one removed."""
 
-    target: float
-    attained: float
+    target: Number
+    attained: Number
 
 
 class Parameters(Document):
     """Of the final network."""
 
-    total: int
-    nonzero: int
+    total: Whole
+    nonzero: Whole
 
 
 class MultiplyAdds(Document):
     """For one picture: of the dense network, of its non-zero weights, and of what is left without whole zero channels."""
 
-    dense: int
-    nonzero: int
-    structural: int
+    dense: Whole
+    nonzero: Whole
+    structural: Whole
 
 
 class Latency(Document):
     """Median of `repeats` measurements of a batch."""
 
-    ms: float
+    ms: Number
     device: str
-    threads: int | None = None
-    batch: int | None = None
-    repeats: int | None = None
+    threads: Whole | None = None
+    batch: Whole | None = None
+    repeats: Whole | None = None
+
+
+class Collapse(Document):
+    """How a search left one group with several edges: its operations, its edges, those of both without weights."""
+
+    operations: Whole
+    parameter_free: Whole
+    edges: Whole
+    edges_without_weights: Whole
+    since: Whole | None = None
+    """The epoch from which on it was collapsed; None where it is not."""
 
 
 class Seconds(Document):
     """Wall-clock time of each stage."""
 
-    search: float | None = None
-    train: float | None = None
+    search: Number | None = None
+    train: Number | None = None
 
 
 class Summary(Document):
@@ -119,6 +154,8 @@ class Summary(Document):
     latency: Latency | None = None
     costs: dict[str, float | None] | None = None
     """By the measures of plugins; None where one failed."""
+    collapse: dict[str, Collapse] | None = None
+    """By group."""
     seconds: Seconds | None = None
     exact: bool | None = None
     """False where the run was resumed on another torch, device or number of threads."""
@@ -130,5 +167,5 @@ class Status(Document):
 
     state: str
     stage: str | None = None
-    step: int | None = None
-    steps: int | None = None
+    step: Whole | None = None
+    steps: Whole | None = None

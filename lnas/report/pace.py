@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 200
+_MOST_LINES = 250
+"""Of prune rounds; more would be one area."""
 _UNITS = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
 """(seconds, name), the longest first."""
 
@@ -105,7 +107,7 @@ def _draw(figure: "Figure", found: Sequence[Pace], rounds: Sequence[float], widt
     heights = [pace.seconds / size for pace in found]
     axes.bar(begins, heights, width=1.0, align="edge", color=svg.SEARCH, alpha=0.3, linewidth=0)
     axes.hlines(heights, begins, ends, color=svg.SEARCH, linewidth=2)
-    for when in rounds:
+    for when in rounds[:: 1 + len(rounds) // _MOST_LINES]:
         axes.axvline(when, color=svg.PRUNED, linewidth=1, linestyle=(0, (2, 2)))
     axes.set_title(f"search: {unit} per epoch", loc="left", fontsize=12, color=svg.SEARCH)
     axes.set_xlabel("epoch", fontsize=11)

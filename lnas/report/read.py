@@ -1,16 +1,19 @@
 """The files of a run directory, read into one value."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from lnas.core.document import parse
 from lnas.core.errors import GenotypeError, RunError
 from lnas.core.genotype import Genotype
+from lnas.host import documents, toml
+from lnas.host.spec import shown
 from lnas.report.documents import Document, Epoch, Prune, Start, Status, Summary
+from lnas.report.text import line
 
 D = TypeVar("D", bound=Document)
 
@@ -42,7 +45,7 @@ def read(run: Path) -> RunFiles:
     summary, status = _json(run / "summary.json"), _json(run / "status.json")
     return RunFiles(
         name=run.resolve().name,
-        config=_text(run / "config.toml") or "",
+        config=(_content(run / "config.toml", most=toml.MOST_BYTES) or b"").decode(errors="replace"),
         environment=_json(run / "environment.json") or {},
         starts=starts,
         epochs=epochs,
@@ -64,37 +67,37 @@ def document(kind: type[D], value: object, *, where: str) -> D:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{where}: {field + ': ' if field else ''}{first['msg']}") from error
+        raise RunError(f"{where}: {line(field, most=80) + ': ' if field else ''}{line(first['msg'], most=200)}") from error
 
 
-def _text(path: Path) -> str | None:
+def _content(path: Path, *, most: int = documents.MOST_BYTES) -> bytes | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return documents.content(path, most=most)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _json(path: Path) -> dict[str, object] | None:
-    text = _text(path)
-    return None if text is None else _object(text, where=str(path))
+    data = _content(path)
+    return None if data is None else _object(data, where=str(path))
 
 
-def _object(text: str, *, where: str) -> dict[str, object]:
+def _object(data: bytes, *, where: str) -> dict[str, object]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{where}: not a JSON document: {error}") from error
+        value = parse(data)
+    except ValueError as error:
+        raise RunError(f"{where}: {error}") from error
     if not isinstance(value, dict):
-        raise RunError(f"{where}: a JSON object was expected, not {str(value)[:40]!r}")
+        raise RunError(f"{where}: a JSON object was expected, not {shown(value)}")
     return value
 
 
 def _genotype(path: Path) -> Genotype | None:
-    text = _text(path)
+    document = _json(path)
     try:
-        return None if text is None else Genotype.loads(text)
+        return None if document is None else Genotype.from_json(document)
     except GenotypeError as error:
         raise RunError(f"{path}: {error}") from error
 
@@ -104,15 +107,7 @@ def _journal(path: Path) -> tuple[tuple[Start, ...], tuple[Epoch, ...], tuple[Pr
     starts: dict[str, Start] = {}
     epochs: dict[tuple[str, int], Epoch] = {}
     prunes: dict[tuple[str, str, int], Prune] = {}
-    lines = (_text(path) or "").splitlines()
-    for number, text in enumerate(lines, start=1):
-        where = f"{path} line {number}"
-        try:
-            event = _object(text, where=where)
-        except RunError:
-            if number == len(lines):
-                break
-            raise
+    for event, where in _events(path):
         match event.get("event"):
             case "start":
                 start = document(Start, event, where=where)
@@ -126,3 +121,23 @@ def _journal(path: Path) -> tuple[tuple[Start, ...], tuple[Epoch, ...], tuple[Pr
             case _:  # an event of a plugin
                 pass
     return tuple(starts.values()), tuple(epochs.values()), tuple(prunes.values())
+
+
+def _events(path: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """The objects of a journal, each with the words for where it stands; a last line that is none is torn."""
+    broken: RunError | None = None
+    try:
+        for number, data in enumerate(documents.lines(path), start=1):
+            if broken is not None:
+                raise broken
+            where = f"{path} line {number}"
+            try:
+                event = _object(data, where=where)
+            except RunError as error:
+                broken = error
+            else:
+                yield event, where
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error

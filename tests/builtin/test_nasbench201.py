@@ -2,6 +2,8 @@ import itertools
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lnas.builtin.nasbench201 import EDGES, OPERATIONS, NasBench201Network
 from lnas.builtin.nasbench201 import parse_nasbench201 as parse
@@ -166,3 +168,17 @@ def test_a_size_below_one_is_refused(sizes: dict[str, int]) -> None:
 def test_inputs_that_are_no_pictures_are_refused() -> None:
     with pytest.raises(ConfigError, match="pictures"):
         NasBench201Network(parse(MIXED), Task((64,), 4))
+
+
+@given(
+    st.text()
+    | st.text(st.sampled_from("|+~0123none_skip"))
+    | st.lists(st.sampled_from(["|none~0", "|none~1", "|+", "|"])).map("".join)
+)
+def test_any_text_is_an_architecture_or_one_line_of_error(text: str) -> None:
+    try:
+        found = parse(text)
+    except GenotypeError as error:
+        assert len(str(error).splitlines()) == 1 and len(str(error)) < 400
+    else:
+        assert parse(unparse(found)) == found

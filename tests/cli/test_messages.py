@@ -59,3 +59,35 @@ def test_a_message_is_what_the_page_says(folder: Path, monkeypatch: pytest.Monke
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"{message}\n"
     assert tree(folder) == before
+
+
+def test_the_limits_of_the_page_are_those_of_the_code() -> None:
+    from lnas.builtin import folder, picture_file
+    from lnas.core import document, genotype
+    from lnas.host import architectures, documents, models, packing, run_name, spec, toml
+
+    rows = {
+        row.split("|")[1].strip(): row.split("|")[2] for row in PAGE.read_text().split("## Limits")[1].splitlines() if "|" in row
+    }
+    for what, numbers in {
+        "a configuration": (toml.MOST_BYTES, toml.DEEPEST, toml.MOST_DOTS),
+        "a specification, a list of options": (spec.MOST_CHARACTERS, spec.MOST_OPTIONS),
+        "the name of a run": (run_name.LONGEST,),
+        "any JSON": (document.DEEPEST, document.MOST_VALUES, document.MOST_DIGITS),
+        "a JSON file of a run": (documents.MOST_BYTES,),
+        "metrics.jsonl": (documents.MOST_OF_A_JOURNAL, documents.MOST_LINES, documents.MOST_OF_A_LINE),
+        "a genotype": (
+            architectures.MOST_BYTES,
+            genotype.MOST_GROUPS,
+            genotype.MOST_NODES,
+            genotype.MOST_GENES,
+            genotype.LONGEST_NAME,
+        ),
+        "a NAS-Bench-201 string": (architectures.MOST_CHARACTERS,),
+        "a checkpoint": (packing.MOST_BYTES, packing.MOST_VALUES),
+        "a finished network": (models.MOST_NUMBERS, models.MOST_CLASSES),
+        "a folder of pictures": (folder.MOST_FILES, folder.MOST_CLASSES),
+        "a picture": (picture_file.MOST_PIXELS, picture_file.MOST_BYTES),
+    }.items():
+        for number in numbers:
+            assert re.search(rf"(?<![\d,]){number:,}(?![\d,])", rows[what]), (what, number)

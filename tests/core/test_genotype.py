@@ -126,3 +126,40 @@ def test_nothing_but_an_lnas_error_comes_out_of_any_document(document: object) -
     except LnasError:
         return
     assert Genotype.from_json(genotype.to_json()) == genotype
+
+
+@given(
+    st.text() | st.text(st.sampled_from('[]{}",:012 abgenshmouptr')) | GENOTYPES.map(lambda made: json.dumps(made.to_json())[:-3])
+)
+def test_nothing_but_an_lnas_error_comes_out_of_any_text(text: str) -> None:
+    try:
+        made = Genotype.loads(text)
+    except GenotypeError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert Genotype.loads(json.dumps(made.to_json())) == made
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ({"schema": True, "groups": {}}, "genotype schema True"),
+        ({"schema": 1.0, "groups": {}}, "genotype schema 1.0"),
+        (
+            {"schema": 1, "groups": {str(index): {"genes": []} for index in range(1001)}},
+            "the genotype has 1,001 groups; at most 1,000",
+        ),
+        ({"schema": 1, "groups": {"x" * 1001: {"genes": []}}}, "a name is text of at most 1000 characters"),
+        ({"schema": 1, "groups": {"a": {"genes": [["x" * 1001, 0, 1]]}}}, "an operation has 1,001 characters; at most 1000"),
+        ({"schema": 1, "groups": {"a": {"genes": [], "output": [0] * (MOST_GENES + 1)}}}, '"output" is a list of node numbers'),
+        (
+            {"schema": 1, "groups": {n: {"genes": [["x", 0, 1]] * (MOST_GENES // 2 + 1)} for n in "ab"}},
+            "at most 10000 in all groups",
+        ),
+        ({"schema": 1, "groups": {"a": {"genes": [["x", 0, 1000]]}}}, "is no gene"),
+    ],
+)
+def test_a_limit_is_named(document: object, says: str) -> None:
+    with pytest.raises(GenotypeError) as caught:
+        Genotype.from_json(document)
+    assert says in str(caught.value) and len(str(caught.value)) < 300

@@ -77,7 +77,7 @@ def test_what_is_no_architecture_is_refused(
         (b"\xff\x00", "is no text: byte 0 is not UTF-8"),
         (b"", "not a JSON document"),
         (b"[" * 100_000, "not a JSON document"),
-        (b" " * 10_000_001, "is larger than 10,000,000 bytes"),
+        (b" " * 10_000_001, "cannot be read: larger than 10,000,000 bytes"),
         (b'{"schema": 1, "groups": {}}', "the genotype has no 'normal' cell"),
         (b'{"schema": 2, "groups": {}}', "genotype schema 2"),
     ],

@@ -128,6 +128,31 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     assert checkpoint.latest(tmp_path) == tmp_path / "step-100000000"
 
 
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([None, None, None, None], [3, 4]),
+        ([(0, 0.5), (0, 0.4), None, (0, 0.1)], [1, 3, 4]),
+        ([(0, 0.5), (0, 0.5), None, None], [2, 3, 4]),
+        ([(0, 0.9), (1, 0.1), None, None], [2, 3, 4]),
+        ([(0, 0.1), (0, 0.2), (0, 0.3), (0, 0.4)], [3, 4]),
+        ([(0, 0.1), None, (0, 0.3), None], [3, 4]),
+    ],
+)
+def test_the_newest_and_the_best_are_kept(tmp_path: Path, scores: list[tuple[int, float] | None], kept: list[int]) -> None:
+    for step, score in enumerate(scores, 1):
+        checkpoint.save(tmp_path, {"step": step}, step=step, meta=META, keep=2, score=score)
+    assert sorted(os.listdir(tmp_path)) == [f"step-{step:08d}" for step in kept]
+
+
+def test_a_best_one_that_was_damaged_is_none(tmp_path: Path) -> None:
+    for step, score in enumerate([(0, 0.9), None, None], 1):
+        if step == 3:
+            (tmp_path / "step-00000001" / "MANIFEST.json").write_bytes(b"{}")
+        checkpoint.save(tmp_path, {"step": step}, step=step, meta=META, keep=2, score=score)
+    assert sorted(os.listdir(tmp_path)) == ["step-00000002", "step-00000003"]
+
+
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     assert checkpoint.latest(tmp_path) is None
     assert checkpoint.latest(tmp_path / "missing") is None

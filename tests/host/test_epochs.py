@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lnas.core.errors import ConfigError
 from lnas.host.epochs import Epochs, Length
@@ -40,3 +42,28 @@ def test_a_length_is_at_least_one() -> None:
 def test_steps() -> None:
     assert Length(10).steps(7) == 70
     assert Length(500, "it").steps(7) == 500
+
+
+LENGTHS = st.builds(Length, st.integers(1, 10**9 - 1), st.sampled_from(["ep", "it"]))
+
+
+@given(st.builds(Epochs, LENGTHS, LENGTHS))
+def test_what_is_written_reads_back(epochs: Epochs) -> None:
+    assert Epochs.of(str(epochs)) == epochs
+
+
+@given(
+    st.text() | st.text(st.sampled_from("0123456789:epit ")) | st.integers() | st.floats() | st.none() | st.lists(st.integers())
+)
+def test_anything_is_lengths_or_one_line_of_error(value: object) -> None:
+    try:
+        epochs = Epochs.of(value)
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1 and len(str(error)) < 300
+    else:
+        assert Epochs.of(str(epochs)) == epochs
+
+
+def test_a_number_of_too_many_digits_is_refused() -> None:
+    with pytest.raises(ConfigError, match="must be SEARCH:TRAIN"):
+        Epochs.of(10**10_000)

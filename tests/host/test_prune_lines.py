@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lnas.core.errors import ConfigError
 from lnas.host.prune_lines import RECIPES, expand_recipe, recipe_of
@@ -86,3 +88,23 @@ def test_the_recipe_is_known_by_its_lines(prune: list[str], recipe: str) -> None
 
 def test_every_recipe_is_the_recipe_of_its_own_lines() -> None:
     assert {recipe: recipe_of(own) for recipe, own in RECIPES.items()} == {recipe: recipe for recipe in RECIPES}
+
+
+LINES = st.builds(Spec, st.sampled_from(["alpha", "theta", "lnas/alpha", "other"]), st.none() | st.sampled_from(["never", "x/y"]))
+
+
+@given(
+    st.none() | st.sampled_from([*RECIPES, "extras/own", "lnas/variant1"]),
+    st.none() | st.text(max_size=6) | st.floats() | st.sampled_from(["0.5", "1e-3", "nan", "1"]),
+    st.lists(LINES, max_size=3),
+)
+def test_anything_expands_or_is_refused_and_what_is_expanded_stays(
+    recipe: str | None, sparsity: object, prune: list[Spec]
+) -> None:
+    try:
+        expanded = expand_recipe(recipe, sparsity, prune)
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert expand_recipe(None, None, expanded) == expanded
+        assert expand_recipe(recipe_of(expanded), None, expanded) == expanded

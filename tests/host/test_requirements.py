@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lnas.core.errors import ConfigError, PluginError
 from lnas.host.config import Config, merge, read_toml, to_toml
@@ -74,3 +76,19 @@ def test_a_table_of_plugins_that_cannot_be_read(tmp_path, table: str, message: s
     with pytest.raises(ConfigError) as caught:
         read_toml(path)
     assert str(caught.value).startswith(f"{tmp_path}/{message}")
+
+
+@given(st.text() | st.from_regex(r"[a-z][a-z0-9._-]{0,8}( ?(>=|<|==|~=|!=) ?[0-9a-z.*+!]{1,6},?){0,3}", fullmatch=True))
+def test_any_text_is_a_requirement_or_one_line_of_error(text: str) -> None:
+    try:
+        kept = requirement(text)
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1 and len(str(error)) < 400
+    else:
+        assert requirement(kept) == kept
+
+
+def test_what_is_no_requirement_is_refused_in_a_short_line_however_long_it_is() -> None:
+    with pytest.raises(ConfigError, match="is no requirement: Invalid specifier") as caught:
+        requirement("la===*,====*,=====*=,=" + "\ufffd" * 1000 + "\u202e,===b")
+    assert len(str(caught.value)) < 300 and str(caught.value).isprintable()

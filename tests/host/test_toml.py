@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lnas.core.errors import ConfigError
-from lnas.host.toml import MOST_BYTES, dump, load
+from lnas.host.toml import MOST_BYTES, dump, load, parse
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 SCALARS = st.one_of(TEXT, st.integers(-(2**63), 2**63 - 1), st.booleans(), st.floats(allow_nan=False))
@@ -59,8 +59,10 @@ FILES = {
     "not TOML": (b"seed: 3", "is not TOML: Expected '=' after a key in a key/value pair (at line 1, column 5)"),
     "a key twice": (b"a = 1\na = 2\n", "is not TOML: Cannot overwrite a value (at line 2, column 6)"),
     "deep": (b"a = " + b"[" * 100_000, "is not TOML: "),
+    "deep tables": (b"[a" + b".a" * 400 + b"]\n", "is nested too deep; at most 8 tables and lists may lie in each other"),
+    "a long key": (b"a" + b".a" * 100_000 + b" = 1\n", "has more than 500 dots in line 1, the most that are read"),
     "a huge number": (b"a = " + b"9" * 10_000, "is not TOML: "),
-    "too large": (b"#" * (MOST_BYTES + 1), "is larger than 1,000,000 bytes, the most that a configuration may have"),
+    "too large": (b"#" * (MOST_BYTES + 1), "cannot be read: larger than 256,000 bytes, the most that is read"),
 }
 
 
@@ -86,3 +88,13 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Not a directory$"):
         (tmp_path / "x").write_text("")
         load(tmp_path / "x" / "y.toml")
+
+
+@given(st.binary() | st.text(st.sampled_from("ab.=[]{}\"', \n#01e+-_:T\\")).map(str.encode))
+def test_any_bytes_are_a_table_or_one_line_of_error(content: bytes) -> None:
+    try:
+        table = parse(content, where="x.toml")
+    except ConfigError as error:
+        assert str(error).startswith("x.toml ") and len(str(error).splitlines()) == 1
+    else:
+        assert isinstance(table, dict)

@@ -1,4 +1,9 @@
+from pathlib import Path
+from typing import Literal
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lnas.core.errors import ConfigError
 from lnas.host.values import converted
@@ -26,3 +31,36 @@ def test_what_is_none_is_said_in_words(annotation: object, value: object, messag
     with pytest.raises(ConfigError) as caught:
         converted(annotation, value)
     assert str(caught.value) == message
+
+
+KINDS = [
+    int,
+    float,
+    bool,
+    str,
+    Path,
+    int | None,
+    Literal["no", 3] | float,
+    tuple[int, ...],
+    tuple[float, int],
+    bool | tuple[str, ...],
+]
+
+
+@given(st.integers(-(10**300), 10**300), st.floats(allow_nan=False, allow_infinity=False), st.text(st.characters(codec="ascii")))
+def test_what_is_written_reads_back(whole: int, number: float, text: str) -> None:
+    assert converted(int, str(whole)) == converted(int, f" +{abs(whole)} ") * (1 if whole >= 0 else -1) == whole
+    assert converted(float, repr(number)) == number
+    assert converted(tuple[float, ...], f"{number!r}+{number!r}") == (number, number)
+    assert converted(str, text) == text
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.text() | st.text(st.sampled_from("0123456789.eE+-naif tru")) | st.integers() | st.floats() | st.none(),
+)
+def test_anything_is_a_value_or_one_line_of_error(kind: object, value: object) -> None:
+    try:
+        converted(kind, value)
+    except ConfigError as error:
+        assert str(error).startswith("must ") and len(str(error).splitlines()) == 1 and len(str(error)) < 300

@@ -42,8 +42,8 @@ def test_a_round_stands_at_its_step_over_steps_per_whole_epoch(tmp_path: Path) -
     assert (curve.epochs, curve.accuracies, curve.end) == ((1, 2, 3), (0.5, 0.6, 0.7), 3)
 
 
-def test_an_accuracy_that_is_no_number_is_no_point(tmp_path: Path) -> None:
-    run = journal(tmp_path, epoch(1, 40, None, "search"), epoch(1, 40, float("nan")), epoch(2, 80, 0.6))
+def test_an_accuracy_that_was_not_measured_is_no_point(tmp_path: Path) -> None:
+    run = journal(tmp_path, epoch(1, 40, None, "search"), epoch(1, 40, None), epoch(2, 80, 0.6))
     assert [(curve.stage, curve.epochs) for curve in curves(read(run))] == [("train", (2,))]
 
 
