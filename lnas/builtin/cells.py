@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lnas.builtin.discretize import genes, required, resolved
+from lnas.builtin.fast.layout import laid_out
 from lnas.builtin.fast.recognised import watched
 from lnas.builtin.mixed import check_partial
 from lnas.builtin.mixed_cell import Mixed, MixedCell
@@ -25,7 +26,7 @@ from lnas.builtin.network import (
 from lnas.builtin.operations import CANDIDATES, NONE
 from lnas.core.errors import ConfigError, GenotypeError
 from lnas.core.genotype import Genotype
-from lnas.core.space import Gates, Paths, SearchSpace
+from lnas.core.space import Gates, Paths, SearchSpace, require_finite
 from lnas.core.types import Task
 
 
@@ -119,7 +120,7 @@ class CellSpace(SearchSpace):
         """(B, channels, H, W) -> logits (B, classes)."""
         open_paths = self.alive if paths is None else paths
         opened = {kind: rows.tolist() for kind, rows in open_paths.items()}
-        before = last = self.stem(x if self.mixed == "reference" else x.contiguous(memory_format=torch.channels_last))
+        before = last = self.stem(x if self.mixed == "reference" else laid_out(x))
         entries = {kind: [row.unbind() for row in rows.unbind()] for kind, rows in gates.items()}
         sums: dict[str, Sequence[Tensor] | None] = dict.fromkeys(gates)
         if self.partial > 1:
@@ -140,6 +141,7 @@ class CellSpace(SearchSpace):
 
     def discretize(self, scores: Gates, policy: str | None = None) -> Genotype:
         """DARTS' two strongest inputs per node, or the surviving paths; see `policy`."""
+        require_finite(scores, self)
         chosen = resolved(policy or self.policy, self.alive)
         groups = {
             kind: genes(scores[kind], self.alive[kind], self.edges[kind], self.operations[kind], policy=chosen, inputs=INPUTS)

@@ -11,7 +11,7 @@ from lnas.builtin.discretize import genes, required, resolved
 from lnas.builtin.mixed import MixedOperation
 from lnas.core.errors import ConfigError, GenotypeError
 from lnas.core.genotype import Gene, Genotype
-from lnas.core.space import Gates, Paths, SearchSpace
+from lnas.core.space import Gates, Paths, SearchSpace, require_finite
 
 EDGE = (0, 1)
 """Every choice is a group with one edge, from its input to its output."""
@@ -131,6 +131,7 @@ class ChoiceSpace(SearchSpace):
 
     def discretize(self, scores: Gates, policy: str | None = None) -> Genotype:
         """The best candidate of every choice, or the surviving ones; see `policy`."""
+        require_finite(scores, self)
         chosen = resolved(policy or self.policy, self.alive)
         return Genotype(
             {

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
 from lnas.builtin.fast.concatenation import concatenated
+from lnas.builtin.fast.layout import laid_out
 from lnas.builtin.fast.node import Member, Source, prepared, weighted_sum
 from lnas.builtin.fast.recognised import watched
-from lnas.builtin.operations import OPERATIONS, FactorizedReduce, ReluConvNorm, operation
+from lnas.builtin.operations import NONE, OPERATIONS, FactorizedReduce, ReluConvNorm, operation
 from lnas.core.errors import ConfigError, GenotypeError, UnknownNameError
 from lnas.core.genotype import Gene, Genotype
 from lnas.core.types import Task
@@ -21,6 +22,10 @@ INPUTS = 2
 """Every cell reads the outputs of the two cells before it: nodes 0 and 1."""
 STEM = 3
 """The stem has this many times the channels of the first cell."""
+
+
+_MOST_CHANNELS = 65_536
+_MOST = {"layers": 1000, "cells": 1000, "nodes": 100}
 
 
 def plan(layers: int, channels: int) -> list[tuple[str, int]]:
@@ -34,10 +39,12 @@ def plan(layers: int, channels: int) -> list[tuple[str, int]]:
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise a `ConfigError` that names the first of the given sizes below 1."""
+    """Raise a `ConfigError` that names the first of the given sizes below 1, or so large that it can only be a slip."""
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if value > (most := _MOST.get(name.removeprefix("network_"), _MOST_CHANNELS)):
+            raise ConfigError(f"{name} must be at most {most:,}, not {value:,}")
 
 
 def check_pictures(task: Task) -> None:
@@ -57,6 +64,7 @@ def check_cells(genotype: Genotype) -> None:
             raise GenotypeError(f"the genotype has no {kind!r} cell; a cell network needs {' and '.join(KINDS)}")
         genes = genotype.groups[kind]
         nodes = {gene.node for gene in genes}
+        fed = {gene.node for gene in genes if gene.operation != NONE}
         for gene in genes:
             if gene.operation not in OPERATIONS:
                 raise GenotypeError(f"{kind} cell: {UnknownNameError('operation', gene.operation, OPERATIONS)}")
@@ -64,6 +72,8 @@ def check_cells(genotype: Genotype) -> None:
                 raise GenotypeError(f"{kind} cell: {gene.operation} ends at node {gene.node}, an input of the cell")
             if gene.source >= INPUTS and gene.source not in nodes:
                 raise GenotypeError(f"{kind} cell: {gene.operation} starts at node {gene.source}, which has no input")
+            if gene.node not in fed:
+                raise GenotypeError(f"{kind} cell: node {gene.node} has no input but {NONE}")
         outputs = genotype.outputs.get(kind, ())
         if not outputs:
             raise GenotypeError(f"{kind} cell: no node is part of the output")
@@ -227,7 +237,7 @@ class CellNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, channels, H, W) -> logits (B, classes); with the auxiliary head in training mode, (logits, auxiliary logits)."""
-        before = last = self.stem(x.contiguous(memory_format=torch.channels_last) if self.fast else x)
+        before = last = self.stem(laid_out(x) if self.fast else x)
         share = self.fast and self.training
         positive: tuple[Tensor | None, Tensor | None] = (last.relu(),) * 2 if share else (None, None)
         auxiliary: Tensor | None = None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lnas.core.genotype import Genotype
-from lnas.core.space import Gates, SearchSpace
+from lnas.core.space import Gates, SearchSpace, relax
 from lnas.core.types import Batch, Loss, Metrics, State
 
 Average: TypeAlias = Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
@@ -69,6 +69,13 @@ class SearchStrategy(Learner):
     @abstractmethod
     def alphas(self) -> Gates:
         """One preference per path, the tensors themselves where they are learned: what the alpha target prunes."""
+
+    def probabilities(self) -> Gates:
+        """How likely each path of an edge is by now, or how much it weighs: rows sum to 1 over the live paths, as `relax` gives.
+
+        The softmax of `alphas` (Eq. 4), unless a strategy makes something else of them.  The journal tells it, and its entropy.
+        """
+        return {group: relax(alpha.detach(), self.space.alive[group]) for group, alpha in self.alphas().items()}
 
     @abstractmethod
     def genotype(self) -> Genotype:

@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from lnas.core.genotype import Genotype
+from lnas.core.errors import GenotypeError, NumericalError
+from lnas.core.genotype import NONE, Genotype
 
 Gates: TypeAlias = Mapping[str, Tensor]
 """group -> (edges, operations) float: the weight of each path, or a preference for it."""
@@ -70,6 +71,51 @@ class SearchSpace(nn.Module, ABC):
         """Load a `state_dict` that may hold paths that have died since; what is missing from it is an error."""
         live = self.state_dict().keys()
         self.load_state_dict({name: tensor for name, tensor in state.items() if name in live})
+
+
+def require_finite(scores: Gates, space: SearchSpace) -> None:
+    """Refuse scores from which no architecture can be read: whoever discretizes asks first.
+
+    Args:
+        scores: group -> (edges, operations), of some or all groups of the space; those of dead paths do not matter.
+        space: says which paths are alive, and what they are called.
+
+    Raises:
+        NumericalError: naming the group, the edge and the operation of the first live path whose score is not finite.
+    """
+    for group, values in scores.items():
+        values = values.detach().cpu()
+        wrong = (space.alive[group] & ~values.isfinite()).nonzero().tolist()
+        if wrong:
+            edge, operation = wrong[0]
+            source, node = space.edges[group][edge]
+            raise NumericalError(
+                f"alpha is not finite: in group {group!r}, on the edge from {source} to {node},"
+                f" {space.operations[group][operation]} has {float(values[edge, operation])}; no architecture can be read from it"
+            )
+
+
+def require_connected(genotype: Genotype, space: SearchSpace) -> None:
+    """Refuse an architecture whose output, or a part of it, does not depend on its input; by operations other than `none`.
+
+    Args:
+        genotype: as the space discretizes it.  A group without output nodes is left to the space.
+        space: its edges say which nodes of a group are inputs: those that no edge leads to.
+
+    Raises:
+        GenotypeError: naming the group and the first node of its output that no path leads to from an input.
+    """
+    for group, outputs in genotype.outputs.items():
+        edges = space.edges.get(group, ())
+        reached = {source for source, _ in edges} - {node for _, node in edges}
+        for gene in sorted(genotype.groups.get(group, ()), key=lambda gene: gene.node):
+            if gene.operation != NONE and gene.source in reached:
+                reached.add(gene.node)
+        if lost := [node for node in outputs if node not in reached]:
+            raise GenotypeError(
+                f"group {group!r}: no path is left from its input to node {lost[0]}, which is part of its output;"
+                " prune fewer paths"
+            )
 
 
 def relax(alpha: Tensor, alive: Tensor) -> Tensor:

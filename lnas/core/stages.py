@@ -12,6 +12,7 @@ from lnas.core.genotype import Genotype
 from lnas.core.learner import Learner, SearchStrategy
 from lnas.core.random import seeded
 from lnas.core.rounds import Pruning, Rounds, Sparsity
+from lnas.core.space import require_connected, require_finite
 
 Fit: TypeAlias = Callable[[nn.Module, int], Learner]
 """`fit(network, horizon)`: the learner of a derived network; `horizon` is the most steps it runs between two rewinds."""
@@ -79,11 +80,15 @@ class Search(Stage):
         """Adds alpha*.
 
         Raises:
+            NumericalError: where alpha is not finite, whatever the strategy and its space would make of it.
             ContractError: where the strategy gives no genotype.
+            GenotypeError: where a cell of it has an output that its input does not reach.
         """
+        require_finite(self.strategy.alphas(), self.strategy.space)
         genotype = self.strategy.genotype()
         if not isinstance(genotype, Genotype):
             raise ContractError("strategy", f"genotype() must return a Genotype, not a {type(genotype).__name__}")
+        require_connected(genotype, self.strategy.space)
         return replace(ticket, genotype=genotype, sparsity=_with_sparsity(ticket, rounds))
 
 

@@ -1,13 +1,14 @@
 """The rows of metrics.jsonl, as functions of a pipeline: what there is to know between two steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from lnas.core.errors import NumericalError, PluginError
 from lnas.core.learner import SearchStrategy
 from lnas.core.mask import sparsity_of
 from lnas.core.pipeline import Pipeline
-from lnas.core.space import SearchSpace, relax
+from lnas.core.space import SearchSpace
+from lnas.host.diagnosis import Diagnosis
 
 Row: TypeAlias = dict[str, Any]
 
@@ -29,9 +30,15 @@ def start_row(pipeline: Pipeline, *, epochs: int) -> Row:
 
 
 def epoch_row(
-    pipeline: Pipeline, *, epoch: int, metrics: Mapping[str, float | None], validation_accuracy: float, seconds: float
+    pipeline: Pipeline,
+    *,
+    epoch: int,
+    metrics: Mapping[str, float | None],
+    validation_accuracy: float,
+    seconds: float,
+    diagnoses: Mapping[str, Diagnosis],
 ) -> Row:
-    """An epoch is over; `metrics` stand in the row under their own names.
+    """An epoch is over; `metrics` stand in the row under their own names, and what is known of a search by group.
 
     Raises:
         PluginError: where a metric has the name of another entry.
@@ -53,6 +60,7 @@ def epoch_row(
     if space is not None:
         row["live_paths"] = live_paths(space)
         row["alpha"] = _probabilities(pipeline, space)
+        row["diagnosis"] = {group: _diagnosis(found) for group, found in diagnoses.items()}
     if clash := sorted(set(metrics) & set(row)):
         raise PluginError(f"a step reports a metric {clash[0]!r}, which is another entry of the journal; give it another name")
     return {**row, **metrics}
@@ -87,15 +95,36 @@ def live_paths(space: SearchSpace) -> int:
 
 
 def _probabilities(pipeline: Pipeline, space: SearchSpace) -> dict[str, list[list[float]]]:
-    """group -> (edges, operations): what Eq. 4 makes of alpha; a dead path is 0."""
+    """group -> (edges, operations): what the strategy makes of alpha; a dead path is 0."""
     learner = pipeline.rounds.learner
     assert isinstance(learner, SearchStrategy)
     tables = {}
-    for group, alpha in learner.alphas().items():
-        table = relax(alpha.detach(), space.alive[group]).double().cpu()
+    for group, probabilities in learner.probabilities().items():
+        table = probabilities.double().cpu()
         if not table.isfinite().all():
             raise NumericalError(
                 f"alpha of group {group!r} is not finite after {pipeline.progress.stage} step {pipeline.progress.step}"
             )
         tables[group] = [[round(value, DIGITS) for value in row] for row in table.tolist()]
     return tables
+
+
+def _diagnosis(diagnosis: Diagnosis) -> Row:
+    """What has no value is left out, or null in the list of the edges."""
+    row: Row = {}
+    if (found := diagnosis.found) is not None:
+        row["operations"] = found.count
+        row["parameter_free"] = found.parameter_free
+        row["edges"] = found.edges
+        row["without_weights"] = [list(edge) for edge in found.empty]
+        row["collapsed"] = found.collapsed
+        row["architecture_still"] = diagnosis.architecture_still
+    if diagnosis.entropy is not None:
+        row["entropy"] = _rounded(diagnosis.entropy)
+        row["normalised_entropy"] = _rounded(diagnosis.normalised_entropy or ())
+        row["ranking_still"] = list(diagnosis.ranking_still or ())
+    return row
+
+
+def _rounded(values: Sequence[float | None]) -> list[float | None]:
+    return [None if value is None else round(value, DIGITS) for value in values]

@@ -10,10 +10,11 @@ from jinja2 import Environment, StrictUndefined
 
 from lnas.core.genotype import Genotype
 from lnas.host import durable
+from lnas.host.collapse import ParameterFree, parameter_free
 from lnas.host.registry import Registry
 from lnas.report.accuracy import curves, draw_accuracy
 from lnas.report.cells import draw_cell, equations, fits_a_page
-from lnas.report.collapse import ParameterFree, parameter_free
+from lnas.report.course import Course, courses, draw_course
 from lnas.report.layers import layer_sparsities
 from lnas.report.pace import draw_pace, paces
 from lnas.report.paths import draw_paths, path_histories
@@ -23,12 +24,20 @@ from lnas.report.table import percent, rows
 from lnas.report.text import line, plain
 
 _WIDE, _NARROW = 720, 368
+_MOST_ROWS, _ROWS_OF_A_FIGURE = 3000, 40
+"""Of paths that are drawn in all, and what a figure costs however small it is: together some 10 seconds."""
 
 
 @dataclass(frozen=True)
 class _Drawing:
     group: str
-    svg: str
+    svg: str | None
+
+
+@dataclass(frozen=True)
+class _Course:
+    course: Course
+    svg: str | None
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,10 @@ def _page(files: RunFiles, registry: Registry | None) -> str:
         accuracy=_accuracy(files),
         pace=_pace(files),
         rewinds=[prune for prune in files.prunes if prune.rewind is not None],
-        paths=[_Drawing(h.group, draw_paths(h, name=f"paths{i}")) for i, h in enumerate(path_histories(files))],
+        paths=list(_paths(files)),
+        courses=list(_courses(files)),
         layers=layer_sparsities(files),
-        cells=[] if files.genotype is None else list(_cells(files.genotype)),
+        cells=[] if files.genotype is None else list(_cells(files.genotype, files)),
         sections=[] if registry is None else added(registry, files),
         environment=[(line(key, most=48), line(_words(value))) for key, value in files.environment.items() if key != "command"],
         command=plain(str(files.environment.get("command", ""))),
@@ -119,10 +129,25 @@ def _pace(files: RunFiles) -> dict[str, str]:
     return {name: draw_pace(files, width=width, name=f"pace-{name}") for name, width in (("wide", _WIDE), ("narrow", _NARROW))}
 
 
-def _cells(genotype: Genotype) -> Iterator[_Cell]:
+def _courses(files: RunFiles) -> Iterator[_Course]:
+    for index, course in enumerate(courses(files)):
+        drawn = index < _MOST_ROWS // _ROWS_OF_A_FIGURE
+        yield _Course(course, draw_course(course, name=f"course{index}") if drawn else None)
+
+
+def _paths(files: RunFiles) -> Iterator[_Drawing]:
+    left = _MOST_ROWS
+    for index, history in enumerate(path_histories(files)):
+        left -= max(len(history.edges) * (len(history.operations) + 1), _ROWS_OF_A_FIGURE)
+        yield _Drawing(history.group, draw_paths(history, name=f"paths{index}") if left >= 0 else None)
+
+
+def _cells(genotype: Genotype, files: RunFiles) -> Iterator[_Cell]:
+    space = next((start.space for start in files.starts if start.space), None) or {}
     for group in genotype.groups:
+        candidates = space[group].operations if group in space else ()
         svg = draw_cell(genotype, group) if fits_a_page(genotype, group) else None
-        yield _Cell(group, svg, equations(genotype, group), parameter_free(genotype, group))
+        yield _Cell(group, svg, equations(genotype, group), parameter_free(genotype, group, candidates))
 
 
 def _words(value: object) -> str:

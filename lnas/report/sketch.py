@@ -12,7 +12,7 @@ from math import sqrt
 import networkx
 
 from lnas.core.genotype import Gene
-from lnas.report.collapse import is_parameter_free
+from lnas.host.collapse import is_parameter_free
 from lnas.report.text import line
 
 # CSS pixels.  A band is the height in which lines bend: above the boxes, and from the boxes to their node.

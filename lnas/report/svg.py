@@ -13,8 +13,11 @@ from matplotlib.figure import Figure
 from lnas.report.text import plain
 
 INK, MUTED, RULE = "#010101", "#020202", "#030303"
-SEARCH, TRAIN, PRUNED = "#040404", "#050505", "#060606"
-_VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", SEARCH: "--search", TRAIN: "--train", PRUNED: "--pruned"}
+SEARCH, TRAIN, PRUNED, FREE = "#040404", "#050505", "#060606", "#070707"
+_VARIABLES = {
+    **{INK: "--ink", MUTED: "--muted", RULE: "--rule"},
+    **{SEARCH: "--search", TRAIN: "--train", PRUNED: "--pruned", FREE: "--free"},
+}
 """Stand-ins, each replaced by a variable of the page's style sheet, so that one drawing serves light and dark."""
 
 _SETTINGS: dict[Any, Any] = {  # the names of settings are typed in some versions of matplotlib only

@@ -7,13 +7,16 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lnas.report.documents import Seconds, Summary
+from lnas.report.documents import Collapse, Seconds, Summary
 from lnas.report.pace import Pace, medians
 from lnas.report.read import document
 from lnas.report.text import line
 
 Row: TypeAlias = tuple[str, str]
 """(label, value), both of one line and free of control characters."""
+
+COLLAPSED = "Warning, collapsed"
+"""The label of the row that a terminal shows in red."""
 
 
 def rows(summary: Summary | Mapping[str, object], paces: Sequence[Pace] = ()) -> tuple[Row, ...]:
@@ -41,7 +44,7 @@ def rich_table(summary: Summary | Mapping[str, object], paces: Sequence[Pace] = 
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for label, value in rows(known, paces):
-        table.add_row(Text(label), Text(value))
+        table.add_row(Text(label), Text(value), style="bold red" if label == COLLAPSED else None)
     return table
 
 
@@ -70,6 +73,8 @@ def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
             yield "Accuracy, test", percent(accuracy.test)
         if accuracy.validation is not None:
             yield "Accuracy, validation", percent(accuracy.validation)
+    if collapsed := {group: left for group, left in (summary.collapse or {}).items() if left.since is not None}:
+        yield COLLAPSED, ", ".join(f"{group}: {_without_weights(left)}" for group, left in collapsed.items())
     if (baseline := summary.baseline) is not None and baseline.validation is not None:
         yield "Baseline, validation", percent(baseline.validation) + (f" ({baseline.what})" if baseline.what else "")
     for name, sparsity in (summary.sparsity or {}).items():
@@ -89,6 +94,9 @@ def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
             "" if latency.repeats is None else f"median of {latency.repeats}",
         ]
         yield "Latency", f"{latency.ms:.3g} ms ({', '.join(c for c in circumstances if c)})"
+    if summary.collapse:
+        free = (f"{left.parameter_free} of {left.operations} in {group}" for group, left in summary.collapse.items())
+        yield "Parameter-free operations", ", ".join(free)
     for name, figure in (summary.costs or {}).items():
         yield f"Cost, {name}", "could not be measured" if figure is None else f"{figure:,.6g}"
     seconds = summary.seconds or Seconds()
@@ -101,6 +109,10 @@ def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
     for label, spec in (("Strategy", summary.strategy), ("Space", summary.space)):
         if spec is not None:
             yield label, spec
+
+
+def _without_weights(left: Collapse) -> str:
+    return f"{left.edges_without_weights} of {left.edges} edges have no weights, since search epoch {left.since}"
 
 
 def _pace(live_paths: int, seconds: float, *, first: bool) -> str:

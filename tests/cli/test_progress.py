@@ -126,3 +126,35 @@ def test_no_colour_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert colour.search(drawn(*events, width=80)[1])
     monkeypatch.setenv("NO_COLOR", "1")
     assert not colour.search(drawn(*events, width=80)[1])
+
+
+def collapsed(step: int, *groups: str) -> EpochDone:
+    figures = {f"{group}/edges_without_weights": 4.0 for group in groups}
+    return EpochDone(at(step), step // 5, 4, {"loss": 1.0}, 0.71, 0.3, 156, 30.0, figures, groups)
+
+
+WARNING = (
+    "lnas: warning: the search has collapsed: 4 edges of normal learn nothing after search epoch 2; search for fewer epochs,"
+    " or with --strategy robust-darts or darts,unrolled=finite\n"
+)
+
+
+def test_a_collapse_is_a_warning_after_the_line_of_its_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    lines.notify(collapsed(10, "normal"))
+    lines.notify(collapsed(15))
+    first, warning, second = capsys.readouterr().err.splitlines(keepends=True)
+    assert (first[:16], warning, second[:16]) == ("search epoch 2/4", WARNING, "search epoch 3/4")
+
+
+def test_a_collapse_stands_above_the_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    rows, sent = drawn(StageStarted(at(0), 4), StepDone(at(10), 10, 60), collapsed(10, "normal"), width=200)
+    assert sent.count(WARNING) == 1 and [row.split()[0] for row in rows] == ["search", "round", "epoch"]
+    assert capsys.readouterr().err == ""
+
+
+def test_the_name_of_a_group_that_collapsed_sends_the_terminal_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines().notify(collapsed(10, "[/x]\x1b[2J\n<b>"))
+    assert "4 edges of [/x] <b> learn nothing" in (words := capsys.readouterr().err) and "\x1b" not in words
+    sent = drawn(StageStarted(at(0), 4), collapsed(10, "[/x]\x1b]0;title\x07"), width=200)[1]
+    assert "4 edges of [/x] learn nothing" in sent and "title" not in sent

@@ -111,3 +111,21 @@ def test_nothing_of_a_run_is_markup_on_the_terminal() -> None:
 def test_a_mapping_that_is_no_summary_is_refused() -> None:
     with pytest.raises(RunError, match=r"summary: macs\.structural: Field required"):
         rows({"macs": {"dense": 1, "nonzero": 1}})
+
+
+COLLAPSE = {"operations": 8, "parameter_free": 6, "edges": 8, "edges_without_weights": 6, "share": 0.75}
+
+
+def test_a_collapsed_search_has_a_row_in_red() -> None:
+    summary: dict[str, object] = {"collapse": {"normal": {**COLLAPSE, "since": 7}, "[/x]\x1b[2J": {**COLLAPSE, "since": None}}}
+    assert rows(summary) == (
+        ("Warning, collapsed", "normal: 6 of 8 edges have no weights, since search epoch 7"),
+        ("Parameter-free operations", "6 of 8 in normal, 6 of 8 in [/x]"),
+    )
+    (red,) = (line for line in printed(summary).splitlines() if "Warning, collapsed" in line)
+    assert "\x1b[1;31mWarning, collapsed" in red and "\x1b[1;31m" not in printed(summary).replace(red, "")
+
+
+def test_a_search_that_has_not_collapsed_has_a_row_of_its_operations_alone() -> None:
+    assert rows({"collapse": {"normal": {**COLLAPSE, "since": None}}}) == (("Parameter-free operations", "6 of 8 in normal"),)
+    assert rows({"collapse": {}}) == rows({"collapse": None}) == ()

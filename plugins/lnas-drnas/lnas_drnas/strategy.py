@@ -83,6 +83,10 @@ class DrNas(lnas.Darts):
         """The mean of the distribution over the live paths of each edge: beta / Σ beta."""
         return {group: lnas.relax(scores, self.space.alive[group]) for group, scores in self._log_means().items()}
 
+    def probabilities(self) -> lnas.Gates:
+        """The same mean, which is what a path weighs."""
+        return {group: gates.detach() for group, gates in self.gates().items()}
+
     def genotype(self) -> lnas.Genotype:
         """What the space reads from the mean."""
         return self.space.discretize(self._log_means())

@@ -16,6 +16,7 @@ def metrics(event: lnas.EpochDone | lnas.Pruned) -> dict[str, float]:
     if isinstance(event, lnas.Pruned):
         return {key(f"{stage}/round/sparsity_asked"): event.asked, key(f"{stage}/round/sparsity"): event.attained}
     figures = {
+        **event.diagnosis,
         **event.metrics,
         "validation_accuracy": event.validation_accuracy,
         "sparsity": event.sparsity,

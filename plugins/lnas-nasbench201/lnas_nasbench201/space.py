@@ -72,6 +72,7 @@ class NasBench201Space(lnas.SearchSpace):
         Where the best operations do not lead from the input of the cell to its output, those of the route that loses the least
         are replaced by the best that compute something: a network that does not look at its input cannot be trained.
         """
+        lnas.require_finite(scores, self)
         chosen = genes(scores[GROUP], self.alive[GROUP], self._resolved(policy or self.policy))
         return lnas.Genotype({GROUP: chosen}, {GROUP: (NODES - 1,)})
 

@@ -11,6 +11,7 @@ def scalars(event: lnas.EpochDone | lnas.Pruned) -> dict[str, float]:
     if isinstance(event, lnas.Pruned):
         return {f"{stage}/round/sparsity asked": event.asked, f"{stage}/round/sparsity": event.attained}
     figures = {
+        **event.diagnosis,
         **event.metrics,
         "validation_accuracy": event.validation_accuracy,
         "sparsity": event.sparsity,

@@ -37,7 +37,7 @@ class Tensorboard(lnas.Observer):
                     self._open().add_scalar(tag, value, step)
             case lnas.Saved():  # what came before it is not told again
                 self._open().flush()
-            case lnas.Stopped():
+            case lnas.RolledBack() | lnas.Stopped():  # after a rollback the run starts again
                 self._close()
             case lnas.Finished():
                 self._finish(event)

@@ -97,6 +97,14 @@ def test_a_run_that_is_resumed_shows_no_point_twice_and_none_that_was_set_back(t
     assert len(read(tmp_path / "tensorboard").Tensors("configuration/text_summary")) == 1
 
 
+def test_a_run_that_goes_back_shows_what_came_after(tmp_path: Path) -> None:
+    observer = Tensorboard()
+    back = lnas.RolledBack(epoch("search", 4).progress, "the loss for theta was not finite", 1, 3)
+    told(observer, started(tmp_path), epoch("search", 2, 2.0), saved("search", 2), epoch("search", 4, 9.0), back)
+    told(observer, started(tmp_path, 2), epoch("search", 4, 1.0), lnas.Finished(tmp_path, 0.75, 0.5, "sha256:0"))
+    assert points(tmp_path / "tensorboard")["search/loss"] == [(2, 2.0), (4, 1.0)]
+
+
 def test_what_was_told_before_a_checkpoint_is_on_the_disk(tmp_path: Path) -> None:
     observer = Tensorboard()
     told(observer, started(tmp_path), epoch("search", 2), saved("search", 2))
