@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 import torch
 
-from benchmarks import activations, dead_paths, gradients, growth, memory, retrain, startup, steps, variant2
+from benchmarks import activations, checkpoints, dead_paths, gradients, growth, guard, memory, retrain, startup, steps, variant2
 from benchmarks.measured import Measured
 from benchmarks.sizes import device
 from benchmarks.timing import progress
@@ -31,6 +31,8 @@ BENCHMARKS = {
     "variant2_search": Benchmark(variant2.measure, ("variant2_search_875",)),
     "retrain": Benchmark(retrain.measure, ("retrain_big",)),
     "gradients": Benchmark(gradients.measure, ("float64_gradients",)),
+    "guard": Benchmark(guard.measure, ("guard_big", "guard_small")),
+    "checkpoints": Benchmark(checkpoints.measure),
     "memory": Benchmark(memory.measure),
     "startup": Benchmark(startup.measure, ("startup_plugins",)),
     "growth": Benchmark(growth.measure),

@@ -60,6 +60,7 @@ __all__ = [
     "Register",
     "Resumed",
     "Retrain",
+    "RolledBack",
     "Rounds",
     "RunError",
     "RunFiles",
@@ -104,6 +105,7 @@ __all__ = [
     "prune",
     "random",
     "relax",
+    "require_finite",
     "seeded",
     "sparsity_of",
     "stream",
@@ -161,6 +163,7 @@ _MODULE_OF = {
     "Register": "lnas.host.hookspecs",
     "Resumed": "lnas.host.events",
     "Retrain": "lnas.core.stages",
+    "RolledBack": "lnas.host.events",
     "Rounds": "lnas.core.rounds",
     "RunError": "lnas.core.errors",
     "RunFiles": "lnas.report.read",
@@ -205,6 +208,7 @@ _MODULE_OF = {
     "prune": "lnas.core.mask",
     "random": "lnas.builtin.importances",
     "relax": "lnas.core.space",
+    "require_finite": "lnas.core.space",
     "seeded": "lnas.core.random",
     "sparsity_of": "lnas.core.mask",
     "stream": "lnas.core.random",
@@ -254,7 +258,7 @@ if TYPE_CHECKING:
     from lnas.core.random import seeded, stream
     from lnas.core.rounds import Pruning, Rounds, Sparsity
     from lnas.core.schedule import PruningSchedule
-    from lnas.core.space import Gates, Paths, SearchSpace, relax
+    from lnas.core.space import Gates, Paths, SearchSpace, relax, require_finite
     from lnas.core.stages import Fit, Retrain, Search, Stage, Ticket
     from lnas.core.types import Batch, Loss, Metrics, Predict, State, Task
     from lnas.host.events import (
@@ -264,6 +268,7 @@ if TYPE_CHECKING:
         Observer,
         Pruned,
         Resumed,
+        RolledBack,
         RunStarted,
         Saved,
         StageStarted,

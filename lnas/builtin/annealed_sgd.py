@@ -94,11 +94,18 @@ class AnnealedSGD:
                 parameter.grad = slope
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
-            if self.settings.clip:
-                nn.utils.clip_grad_norm_(group["params"], self.settings.clip, foreach=True)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        clipping = self.optimizer.register_step_pre_hook(self._clip)  # the last one: others see the gradients as they came
+        try:
+            self.optimizer.step()
+        finally:
+            clipping.remove()
+            self.optimizer.zero_grad(set_to_none=True)
         self.t += 1
+
+    def _clip(self, *_: object) -> None:
+        if self.settings.clip:
+            for group in self.optimizer.param_groups:
+                nn.utils.clip_grad_norm_(group["params"], self.settings.clip, foreach=True)
 
     def state_dict(self) -> State:
         """The optimizer's state by parameter name, and the number of updates."""

@@ -18,10 +18,25 @@ def found(run: str) -> Path:
     """
     from lnas.host.rundir import RunDirectory
 
-    out = Path(os.environ.get("LNAS_OUT", "").strip() or OUT)
+    return RunDirectory.open(meant(run)).path
+
+
+def meant(run: str) -> Path:
+    """Where the run would be that a user names as in `found`; nothing need be there.
+
+    Raises:
+        RunError: where it is "latest", and there is no run.
+    """
+    from lnas.host.rundir import RunDirectory
+
     if run == "latest":
-        return RunDirectory.latest(out).path
+        return RunDirectory.latest(folder()).path
     path = Path(run)
-    if not path.exists() and path.name == run and (out / run).exists():
-        path = out / run
-    return RunDirectory.open(path).path
+    if not os.path.lexists(path) and path.name == run and os.path.lexists(folder() / run):
+        path = folder() / run
+    return path
+
+
+def folder() -> Path:
+    """The folder of all runs."""
+    return Path(os.environ.get("LNAS_OUT", "").strip() or OUT)

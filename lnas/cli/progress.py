@@ -18,6 +18,7 @@ from lnas.host.events import (
     Observer,
     Pruned,
     Resumed,
+    RolledBack,
     RunStarted,
     Saved,
     StageStarted,
@@ -67,6 +68,10 @@ class Lines(Observer):
         """Print the line of an event, if it has one."""
         if (words := line_of(event)) is not None:
             output.note(words)
+        if isinstance(event, EpochDone):
+            _warn(event)
+        if isinstance(event, RolledBack):
+            output.warn(_back(event))
 
 
 def line_of(event: Event) -> str | None:
@@ -86,7 +91,7 @@ def line_of(event: Event) -> str | None:
             rewound = "" if event.rewind is None else f", rewound to step {event.rewind}"
             sparsity = f"{event.target} sparsity {event.attained:.4f}, {event.asked:.4f} asked"
             return f"{progress.stage} round {progress.round}/{progress.rounds}: {sparsity}{rewound}"
-        case RunStarted() | StepDone() | Saved() | Stopped() | Finished():
+        case RunStarted() | RolledBack() | StepDone() | Saved() | Stopped() | Finished():
             return None
     assert_never(event)
 
@@ -102,6 +107,20 @@ def _pruned(event: EpochDone) -> list[str]:
     """Sparsity and live paths, where there are any to speak of."""
     sparsity = [f"sparsity {event.sparsity:.4f}"] if event.progress.rounds else []
     return sparsity if event.live_paths is None else [*sparsity, f"{event.live_paths} live paths"]
+
+
+def _warn(event: EpochDone) -> None:
+    """Of each group that has just collapsed, one line."""
+    for group in event.collapsed:
+        empty = int(event.diagnosis[f"{group}/edges_without_weights"])
+        output.warn(
+            f"the search has collapsed: {_many(empty, 'edge')} of {group} learn nothing after {event.progress.stage} epoch"
+            f" {event.epoch}; search for fewer epochs, or with --strategy robust-darts or darts,unrolled=finite"
+        )
+
+
+def _back(event: RolledBack) -> str:
+    return f"{event.error}; back to the last checkpoint, with another batch for that step ({event.times} of {event.most})"
 
 
 def _many(number: int, thing: str) -> str:
@@ -130,6 +149,10 @@ class Bars(Observer):
             case EpochDone():
                 self._write("epoch", "  ".join(_learned(event)))
                 self._write("round", "  ".join(_pruned(event)))
+                _warn(event)
+            case RolledBack():
+                self._remove("round", "epoch", "stage")
+                output.warn(_back(event))
             case Pruned():
                 self._write("round", f"sparsity {event.attained:.4f}")
             case Finished():

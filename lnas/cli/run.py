@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lnas.cli import output
+from lnas.cli.limits import given_limits, limits
 from lnas.cli.place import found
 from lnas.cli.processes import together
 from lnas.cli.session import Session
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lnas.host.job import Job
     from lnas.host.plan import Plan
     from lnas.host.rundir import RunDirectory
+    from lnas.host.signals import Limits
 
 EXAMPLES = """
 \b
@@ -36,6 +38,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Search, prune, retrain, write a report.")
 @settings
+@limits
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON instead of tables.")
 @click.option("--dry-run", is_flag=True, help="Build everything, print the plan, and write nothing.")
 @click.pass_context
@@ -66,17 +69,21 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
         directory = Path(processes.told(lambda: str(RunDirectory.free(**place))))
         with aside():
             job = build(config, session.host(), dataset, processes)
+        if processes.first:
+            job.require_room(Path(config.out))
+        ends = given_limits(context)
         if not processes.first:
             if not dry_run:
-                job.run(RunDirectory(directory))
+                job.run(RunDirectory(directory), limits=ends)
         elif dry_run:
             _show_plan(job.plan(), job, directory, as_json=as_json)
         else:
-            _run(session, job, lambda: RunDirectory.create(**place, config=to_toml(config)), as_json=as_json)
+            _run(session, job, lambda: RunDirectory.create(**place, config=to_toml(config)), ends, as_json=as_json)
 
 
 @click.command(short_help="Go on with an interrupted run.")
 @click.argument("run")
+@limits
 @click.option(
     "--require-exact", is_flag=True, help="Refuse where torch, device, threads or processes are not those of the checkpoint."
 )
@@ -96,21 +103,34 @@ def resume(context: click.Context, run: str, require_exact: bool, as_json: bool)
         if processes.told(directory.finished):  # its test set was read once, and is not read again
             if processes.first:
                 output.note(f"{directory.path} is finished; nothing is left to do")
+                if not directory.report.exists():  # it was killed after its last step
+                    from lnas.report.page import write
+
+                    write(directory.path, session.host().registry)
                 tell(directory.path, as_json=as_json)
             return
         with aside():
             job, directory = reopen(directory.path, session.host(), processes)
+        ends = given_limits(context)
         if processes.first:
-            _run(session, job, lambda: directory, as_json=as_json, require_exact=require_exact)
+            job.require_room(directory.path)
+            _run(session, job, lambda: directory, ends, as_json=as_json, require_exact=require_exact)
         else:
-            job.run(directory, require_exact=require_exact)
+            job.run(directory, require_exact=require_exact, limits=ends)
 
 
 def _run(
-    session: Session, job: "Job", open_directory: "Callable[[], RunDirectory]", *, as_json: bool, require_exact: bool = False
+    session: Session,
+    job: "Job",
+    open_directory: "Callable[[], RunDirectory]",
+    ends: "Limits",
+    *,
+    as_json: bool,
+    require_exact: bool = False,
 ) -> None:
     from lnas.cli.progress import watching
     from lnas.host.foreign import aside
+    from lnas.host.signals import Interrupted
     from lnas.report.pace import paces
     from lnas.report.page import write
     from lnas.report.read import read
@@ -119,8 +139,14 @@ def _run(
     with watching(job) as observer:
         directory = open_directory()
         command = ("lnas", *session.arguments)
-        with aside():
-            summary = job.run(directory, observers=[observer], command=command, require_exact=require_exact)
+        try:
+            with aside():
+                summary = job.run(directory, observers=[observer], command=command, require_exact=require_exact, limits=ends)
+        except Interrupted as stop:
+            if as_json and stop.exit_code == 0:
+                place = {"stage": stop.progress.stage, "step": stop.progress.step, "steps": stop.progress.steps}
+                output.document({"schema": 1, "run": str(directory.path), "finished": False, **place})
+            raise
     if as_json:
         output.document(summary)
     else:

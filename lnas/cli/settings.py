@@ -69,6 +69,19 @@ SETTINGS = (
     _Setting("seed", "N", "Root of all random streams.  [default: 0]"),
     _Setting("device", "NAME", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.  [default: auto]"),
     _Setting("precision", "NAME", "float32, tf32, bf16 or float64.  [default: float32]"),
+    _Setting(
+        "deterministic",
+        "BOOLEAN",
+        "Whether a GPU uses only algorithms that give the same bytes every time; false is faster, and not exact when resumed.  "
+        "[default: true]",
+    ),
+    _Setting(
+        "on_nan",
+        "stop|rollback:N",
+        "What to do where a loss or a gradient is not finite: stop, or go back to the last checkpoint and give that step another "
+        "batch, up to N times.  [default: stop]",
+    ),
+    _Setting("keep", "N", "How many of the newest checkpoints stay, beside the best.  [default: 2]"),
     _Setting("observe", "SPEC", "Observer of a plugin that is told what happens; may be repeated.", "observer", several=True),
     _Setting("cost", "SPEC", "Measure of a plugin that the network is put to at the end; may be repeated.", "cost", several=True),
     _Setting("out", "FOLDER", "Folder of the run directories.  [default: runs]"),
@@ -81,7 +94,7 @@ def settings(command: F) -> F:
     """Decorate a command with the options; `resolved` and `given` tell what was typed."""
     for setting in reversed(SETTINGS):
         command = click.option(
-            f"--{setting.name}",
+            f"--{setting.name.replace('_', '-')}",
             metavar=setting.metavar,
             help=setting.help,
             multiple=setting.several,

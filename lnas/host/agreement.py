@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from signal import Signals
 
 from lnas.host.keeper import Keeper
 from lnas.host.processes import Processes
@@ -17,19 +16,21 @@ class Decision:
     """What all processes do after this step."""
 
     save: bool = False
-    stop: Signals | None = None
+    stop: int | None = None
+    """Why: `StopRequest.reason`."""
 
 
 class Agreement:
     """One process decides after every step for itself.  Several do so at the end of each epoch and every few steps between.
 
-    They stop where any of them had a signal, and save when process 0 finds it due.  With every message, process 0 says how
-    many steps it is to the next, by how long the last took; never more than twice as many, for steps may become slower.
+    They stop where any of them had a signal or is out of time, and save when process 0 finds it due.  With every message,
+    process 0 says how many steps it is to the next, by how long the last took; never more than twice as many, for steps may
+    become slower.
 
     Args:
         processes: of the run.
         keeper: says when a checkpoint is due.
-        request: the signal to this process.
+        request: whether this process has to stop.
         pause: seconds between two messages, about; 0 for one after every step.
     """
 
@@ -45,13 +46,13 @@ class Agreement:
     def after_step(self, *, epoch_over: bool) -> Decision:
         """Called by every process after every step."""
         if self._processes.size == 1:
-            return Decision(self._keeper.due(epoch_over=epoch_over), self._request.signal)
+            return Decision(self._keeper.due(epoch_over=epoch_over), self._request.reason)
         self._passed += 1
         if self._passed < self._stride and not epoch_over:
             return Decision()
         seconds = (time.monotonic() - self._met) / self._passed
         stride = max(1, min(int(self._pause / max(seconds, 1e-9)), 2 * self._stride))
-        rows = self._processes.exchange([self._request.signal, self._keeper.due(epoch_over=epoch_over), stride])
+        rows = self._processes.exchange([self._request.reason, self._keeper.due(epoch_over=epoch_over), stride])
         self._stride, self._passed, self._met = rows[0][2], 0, time.monotonic()
-        signals = [signal for signal, _, _ in rows if signal is not None]
-        return Decision(rows[0][1], Signals(signals[0]) if signals else None)
+        reasons = [reason for reason, _, _ in rows if reason is not None]
+        return Decision(rows[0][1], reasons[0] if reasons else None)

@@ -10,7 +10,8 @@ from torch import nn
 
 from lnas.core.data import Dataset
 from lnas.core.errors import PluginError
-from lnas.core.learner import Learner
+from lnas.core.learner import Learner, SearchStrategy
+from lnas.core.pipeline import Pipeline
 from lnas.core.random import seeded
 from lnas.core.rounds import Pruning
 from lnas.core.space import SearchSpace
@@ -91,6 +92,7 @@ def build(config: Config, host: Host, dataset: Dataset | None = None, processes:
 def _built(config: Config, host: Host, dataset: Dataset | None, processes: Processes) -> Job:
     registry, seed = host.registry, config.seed
     device = runtime.device(config.device, processes.place)
+    runtime.choose_algorithms(device, deterministic=config.deterministic)
     make_space = factory(registry, "space", config.space, seed=seed)
     make_strategy = factory(registry, "strategy", config.strategy, seed=seed)
     lines = by_stage([prune_line(registry, spec, seed=seed) for spec in config.prune])
@@ -101,11 +103,13 @@ def _built(config: Config, host: Host, dataset: Dataset | None, processes: Proce
     data.to(device)
     per_epoch = {"search": stream.steps_per_epoch("pairs"), "train": stream.steps_per_epoch("all")}
     search, train = config.epochs.search.steps(per_epoch["search"]), config.epochs.train.steps(per_epoch["train"])
-    runtime.seed_globally(seed)
-    with seeded(seed, "supernet"):
-        space: SearchSpace = checked_space(make_space(data.task))
-    space.to(device, runtime.dtype(config.precision))
-    strategy = checked_strategy(make_strategy(space, loss, search, seed), space)
+
+    def make_search() -> SearchStrategy:
+        runtime.seed_globally(seed)
+        with seeded(seed, "supernet"):
+            space: SearchSpace = checked_space(make_space(data.task))
+        space.to(device, runtime.dtype(config.precision))
+        return checked_strategy(make_strategy(space, loss, search, seed), space)
 
     def fit(network: nn.Module, horizon: int) -> Learner:
         network.to(device, runtime.dtype(config.precision))
@@ -115,7 +119,12 @@ def _built(config: Config, host: Host, dataset: Dataset | None, processes: Proce
     imported(TRAINING)(nn.Linear(1, 1), loss, **training)  # a setting out of range is refused now, not after the search
     prunings = {line.stage: line.pruning(per_epoch[line.stage]) for line in lines.values()}
     recipe = _recipe(config, prunings)
-    pipeline = make_pipeline(registry, recipe, strategy, fit, prunings, search=search, train=train, seed=seed)
+
+    def make(strategy: SearchStrategy) -> Pipeline:
+        return make_pipeline(registry, recipe, strategy, fit, prunings, search=search, train=train, seed=seed)
+
+    strategy = make_search()
+    pipeline = make(strategy)
     if not any(isinstance(stage, Retrain) for stage in pipeline.stages):
         raise PluginError(f"recipe {recipe} trains no network; a run ends with one: give its Pipeline a Retrain stage")
     correct = runtime.precise(imported(CORRECT), config.precision, device)
@@ -123,7 +132,21 @@ def _built(config: Config, host: Host, dataset: Dataset | None, processes: Proce
     observers = tuple(_observer(registry, spec, seed) for spec in config.observe)
     line = lines.get("train")
     pruned = line.spec if line and prunings["train"].schedule.rounds else None
-    return Job(config, recipe, host, device, data, stream, space, pipeline, correct, pruned, observers, processes)
+    return Job(
+        config=config,
+        recipe=recipe,
+        host=host,
+        device=device,
+        dataset=data,
+        stream=stream,
+        space=strategy.space,
+        pipeline=pipeline,
+        again=lambda: make(make_search()),
+        correct=correct,
+        network_pruning=pruned,
+        observers=observers,
+        processes=processes,
+    )
 
 
 def reopen(path: Path, host: Host, processes: Processes = ALONE) -> tuple[Job, RunDirectory]:

@@ -13,6 +13,7 @@ from lnas.host import toml
 from lnas.host.epochs import Epochs
 from lnas.host.fields import READERS, Precision, read
 from lnas.host.layers import Layer, from_command_line, from_data_set, from_environment, from_strategy, read_toml
+from lnas.host.on_nan import OnNan
 from lnas.host.prune_lines import RECIPES, expand_recipe, recipe_of, short
 from lnas.host.spec import Spec
 
@@ -20,6 +21,7 @@ __all__ = ["Config", "Layer", "Merged", "expand_recipe", "merge", "read_toml", "
 
 _PARTS = ("strategy", "space", "data")
 _DARTS, _CELLS, _DIGITS, _EPOCHS = Spec("darts"), Spec("cells"), Spec("digits"), Epochs.of("10:20")
+_STOP = OnNan()
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class Config:
         seed: the root of all random streams, 0 to 2**63 - 1.
         device: "auto", or a device of torch; whether it is there is seen when the run begins.
         precision: the number format of the training.
+        deterministic: whether a GPU uses only algorithms that give the same bytes every time.
+        on_nan: what is done where an update is not finite.
+        keep: how many of the newest checkpoints stay, beside the best; at least 1.
         observe: observers of plugins that are told what happens.
         cost: what a network costs by the measures of plugins.
         plugins: requirements on plugins, as pip writes them; `[plugins] require` in a file.
@@ -61,6 +66,9 @@ class Config:
     seed: int = 0
     device: str = "auto"
     precision: Precision = "float32"
+    deterministic: bool = True
+    on_nan: OnNan = _STOP
+    keep: int = 2
     observe: tuple[Spec, ...] = ()
     cost: tuple[Spec, ...] = ()
     plugins: tuple[str, ...] = ()
@@ -142,7 +150,7 @@ def merge(
 def to_toml(config: Config) -> str:
     """The configuration as a file that `read_toml` reads back as an equal one."""
     table: dict[str, object] = {f.name: getattr(config, f.name) for f in fields(Config) if f.name != "train"}
-    table |= {key: str(table[key]) for key in (*_PARTS, "epochs")} | {
+    table |= {key: str(table[key]) for key in (*_PARTS, "epochs", "on_nan")} | {
         key: [str(part) for part in getattr(config, key)] for key in ("prune", "observe", "cost")
     }
     table["plugins"] = {"require": list(config.plugins)} if config.plugins else None

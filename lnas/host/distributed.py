@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.distributed as group
@@ -37,7 +37,7 @@ PATIENCE = timedelta(minutes=30)
 class PeerError(RunError):
     """Another process of the run has ended, or cannot be reached."""
 
-    exit_code: ClassVar[int] = 5
+    exit_code = 5
 
 
 class SpokenFor(LnasError):
@@ -45,7 +45,7 @@ class SpokenFor(LnasError):
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(f"another process says why the run ends; here: {error}")
-        self.exit_code = getattr(error, "exit_code", 1)  # type: ignore[misc]
+        self.exit_code = getattr(error, "exit_code", 1)
 
 
 class Together(Processes):

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -44,6 +44,25 @@ class Resumed:
 
 
 @dataclass(frozen=True)
+class RolledBack:
+    """An update was not finite: the run goes back to its last checkpoint, and that step gets another batch.
+
+    What a run tells that goes on follows: `RunStarted`, and `Resumed` where there is a checkpoint.
+
+    Attributes:
+        progress: where the run was.
+        error: what was not finite, in one line.
+        times: how often the run has gone back by now.
+        most: how often it may.
+    """
+
+    progress: Progress
+    error: str
+    times: int
+    most: int
+
+
+@dataclass(frozen=True)
 class StageStarted:
     """A stage begins, or goes on after `Resumed`."""
 
@@ -70,6 +89,11 @@ class EpochDone:
     `metrics` are the means of what the steps reported ("loss", with DARTS "alpha_loss"), None for one that is not finite;
     `seconds` count from the start of the stage, `sparsity` is what the stage's target has attained, `live_paths` is None
     outside a search.
+
+    `diagnosis` says of a search, by "GROUP/NAME": "parameter_free", operations without weights of the architecture that would
+    be derived now; "edges_without_weights"; "architecture_still", for how many epochs that architecture has been the same;
+    and where alpha is learned "entropy", in nats, the mean over the edges, and "ranking_still", for how many epochs alpha has
+    ranked the paths of every edge the same.  `collapsed` are the groups that have just collapsed: each is named once in a run.
     """
 
     progress: Progress
@@ -80,9 +104,12 @@ class EpochDone:
     sparsity: float
     live_paths: int | None
     seconds: float
+    diagnosis: Mapping[str, float] = field(default_factory=dict)
+    collapsed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _seal(self, "metrics")
+        _seal(self, "diagnosis")
 
 
 @dataclass(frozen=True)
@@ -137,7 +164,7 @@ class Finished:
     digest: str
 
 
-Event: TypeAlias = RunStarted | Resumed | StageStarted | StepDone | EpochDone | Pruned | Saved | Stopped | Finished
+Event: TypeAlias = RunStarted | Resumed | RolledBack | StageStarted | StepDone | EpochDone | Pruned | Saved | Stopped | Finished
 """All that an observer is told."""
 
 

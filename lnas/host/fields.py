@@ -7,8 +7,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from lnas.core.errors import ConfigError, UnknownNameError
 from lnas.host.epochs import Epochs
+from lnas.host.on_nan import OnNan
 from lnas.host.prune_lines import RECIPES, short
 from lnas.host.requirements import requirement
+from lnas.host.run_name import run_name
 from lnas.host.spec import Spec, as_text, check_name, format_options, has_control, parse_options, shown
 from lnas.host.values import converted
 
@@ -16,8 +18,9 @@ Precision: TypeAlias = Literal["float32", "tf32", "bf16", "float64"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 _DEVICE = re.compile(r"[a-z]+(:[0-9]{1,3})?")
-_LONGEST_NAME = 100
-_LARGEST_NAME = 255  # bytes, what file systems allow
+
+
+_MOST_KEPT = 1000
 
 
 def read(key: str, value: object, where: str) -> Any:
@@ -117,6 +120,18 @@ def _precision(value: object) -> str:
     return str(value)
 
 
+def _deterministic(value: object) -> bool:
+    wanted: bool = converted(bool, value)
+    return wanted
+
+
+def _keep(value: object) -> int:
+    number: int = converted(int, value)
+    if not 1 <= number <= _MOST_KEPT:
+        raise ConfigError(f"must be from 1 to {_MOST_KEPT}, not {number}")
+    return number
+
+
 def _out(value: object) -> str:
     folder = _text(os.fspath(value) if isinstance(value, os.PathLike) else value)
     if not folder or has_control(folder):
@@ -127,15 +142,7 @@ def _out(value: object) -> str:
 def _name(value: object) -> str | None:
     if value is None:
         return None
-    name = _text(value)
-    if len(name) > _LONGEST_NAME:
-        raise ConfigError(f"must have at most {_LONGEST_NAME} characters, not {len(name)}")
-    size = len(name.encode(errors="replace"))
-    if size > _LARGEST_NAME:
-        raise ConfigError(f"must have at most {_LARGEST_NAME} bytes, not {size}")
-    if name.strip() in ("", ".", "..") or re.search(r"[/\\]", name) or not name.isprintable():
-        raise ConfigError(f"must be a single folder name without control characters, not {shown(name)}")
-    return name
+    return run_name(_text(value))
 
 
 def _text(value: object) -> str:
@@ -157,6 +164,9 @@ READERS: Mapping[str, Callable[[object], object]] = {
     "seed": _seed,
     "device": _device,
     "precision": _precision,
+    "deterministic": _deterministic,
+    "on_nan": OnNan.of,
+    "keep": _keep,
     "observe": _parts,
     "cost": _parts,
     "plugins": _plugins,

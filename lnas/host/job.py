@@ -1,9 +1,10 @@
 """A run that is built and checked: what it plans, and what it does and writes."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,23 +15,28 @@ from lnas.core.data import Dataset
 from lnas.core.pipeline import Pipeline
 from lnas.core.space import SearchSpace
 from lnas.core.stages import Ticket
-from lnas.host import durable, models, runner, runtime
+from lnas.host import durable, models, runner, runtime, sums
 from lnas.host.blame import attributing
 from lnas.host.chosen import chosen, of_plugins
 from lnas.host.config import Config
 from lnas.host.costs import all_measured
 from lnas.host.evaluate import Correct
 from lnas.host.events import Observer
+from lnas.host.packing import pack
 from lnas.host.plan import Plan, plan
 from lnas.host.plugins import Host
 from lnas.host.processes import ALONE, Processes
 from lnas.host.registry import Component
 from lnas.host.rundir import RunDirectory
+from lnas.host.signals import UNLIMITED, Limits
 from lnas.host.spec import Spec
 from lnas.host.stream import Stream
 
 WATCHING = ("observer", "cost")
 """Kinds of part that look on: with another version of one, a run gives the same bytes."""
+
+SMALL_FILES = 1 << 20
+"""Bytes for journal, report and what else a run writes."""
 
 REPEATS = 20
 """Forward passes of which the latency is the median."""
@@ -49,6 +55,8 @@ class Job:
     stream: Stream
     space: SearchSpace
     pipeline: Pipeline
+    again: Callable[[], Pipeline]
+    """Makes another as it was, for a run that goes back."""
     correct: Correct
     network_pruning: Spec | None
     """The prune line of the training stage."""
@@ -68,6 +76,7 @@ class Job:
         observers: Sequence[Observer] = (),
         command: Sequence[str] = (),
         require_exact: bool = False,
+        limits: Limits = UNLIMITED,
     ) -> dict[str, Any]:
         """Run to the end, from the last checkpoint in `directory` if there is one, and write all its files but the report.
 
@@ -76,6 +85,7 @@ class Job:
             observers: told what happens, beside those that the configuration names.
             command: the program and its arguments, for the record.
             require_exact: refuse to go on where the result may not be that of an uninterrupted run.
+            limits: what stops the run, beside SIGINT and SIGTERM.
 
         Returns:
             What summary.json holds; in a process that is not the first, {}.
@@ -90,7 +100,19 @@ class Job:
             return f"after {progress.stage} step {progress.step}; go on with: lnas resume {shlex.quote(str(directory.path))}"
 
         with attributing(lambda: self.parts, where, ours=True):
-            return self._run(directory, observers, command, require_exact)
+            return self._run(directory, observers, command, require_exact, limits)
+
+    def require_room(self, folder: Path) -> None:
+        """Refuse a disk that is too full for the checkpoints of this run, before anything is written.
+
+        Of a state there are the weights, their moments, and both once more where the run rewinds; and one is written while the
+        old ones are still there.
+
+        Raises:
+            RunError: naming the free space and about how much is needed.
+        """
+        state = sum(tensor.nbytes for tensor in pack(self.pipeline.state_dict())[0].values())
+        durable.require_room(folder, 4 * state * (self.config.keep + 2) + SMALL_FILES)
 
     @property
     def parts(self) -> tuple[Component, ...]:
@@ -98,7 +120,12 @@ class Job:
         return chosen(self.config, self.host.registry)
 
     def _run(
-        self, directory: RunDirectory, observers: Sequence[Observer], command: Sequence[str], require_exact: bool
+        self,
+        directory: RunDirectory,
+        observers: Sequence[Observer],
+        command: Sequence[str],
+        require_exact: bool,
+        limits: Limits,
     ) -> dict[str, Any]:
         first = self.processes.first
         with directory.locked() if first else nullcontext():
@@ -114,6 +141,10 @@ class Job:
                 recipe=self.recipe,
                 observers=(*self.observers, *observers),
                 require_exact=require_exact,
+                keep=self.config.keep,
+                limits=limits,
+                again=self.again,
+                rollbacks=self.config.on_nan.rollbacks,
                 processes=self.processes,
                 plugins=of_plugins(part for part in self.parts if part.kind not in WATCHING),
             )
@@ -128,7 +159,9 @@ class Job:
                 pruned=self.network_pruning,
             )
             summary = self._summary(directory, result)
-            durable.write_json(directory.summary, summary)
+            written = durable.indented(summary)
+            sums.write(directory.path, written)  # first: a run with a summary is finished, and has both
+            durable.write_bytes(directory.summary, written)
         return summary
 
     def _environment(self, command: Sequence[str]) -> Mapping[str, Any]:
@@ -146,13 +179,14 @@ class Job:
             "recipe": self.recipe,
             "strategy": str(self.config.strategy),
             "space": str(self.config.space),
-            "accuracy": {"validation": result.validation, "test": result.test},
+            "accuracy": {"validation": result.validation, "best_validation": result.best, "test": result.test},
             "baseline": result.baseline,
             "sparsity": {name: asdict(sparsity) for name, sparsity in result.ticket.sparsity.items()},
             "parameters": asdict(parameters),
             "macs": asdict(macs),
             "costs": dict(all_measured(self.host.registry, self.config.cost, network, self.dataset.task)),
             "latency": asdict(cost.latency(network, shape, device=self.device, repeats=REPEATS)),
+            "collapse": result.collapse,
             "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
             "exact": result.exact,
             "digest": result.digest,

@@ -5,7 +5,8 @@ the first touches the directory; the others are sent what it reads.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,14 +16,14 @@ import torch
 from lnas.core.errors import LnasError, RunError
 from lnas.core.pipeline import Pipeline
 from lnas.core.types import State
-from lnas.host import checkpoint
+from lnas.host import checkpoint, runtime
 from lnas.host.memory import Memory
 from lnas.host.processes import ALONE, Processes
 from lnas.host.rundir import RunDirectory
 from lnas.host.runtime import fingerprint, random_state, restore_random_state
 
-COST = 20
-"""At the end of an epoch a checkpoint is due once this many times the duration of the last has passed: 5 % at most."""
+COST = 50
+"""A checkpoint is due once this many times the duration of the last has passed, at the soonest: saving costs 2 % at most."""
 
 
 class Keeper:
@@ -32,7 +33,8 @@ class Keeper:
         pipeline: of the run, as built from its configuration.
         directory: of the run; its lock is held.
         device: where the pipeline computes.
-        longest: seconds between two checkpoints, given that a step is shorter; 0 saves after every step.
+        longest: seconds between two checkpoints, where they cost so little and a step is shorter; 0 saves after every step.
+        keep: how many of the newest checkpoints stay, beside the best.
         processes: of the run.
         plugins: versions of those that take part, by name.
     """
@@ -44,6 +46,7 @@ class Keeper:
         device: torch.device,
         *,
         longest: float,
+        keep: int = 2,
         processes: Processes = ALONE,
         plugins: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
@@ -51,6 +54,7 @@ class Keeper:
         self._directory = directory
         self._device = device
         self._longest = longest
+        self._keep = keep
         self._processes = processes
         self._plugins = " ".join(f"{name}-{version}" for name, version in sorted(plugins.items())) or "none"
         self._saved = time.monotonic()
@@ -63,7 +67,7 @@ class Keeper:
             PluginError: where a part has a state that no checkpoint can hold; nothing is written then.
         """
         if self._processes.first:
-            checkpoint.check(self._state(Memory(), 0))
+            checkpoint.check(self._state(Memory(), 0, ""))
             self._directory.cut_metrics(0)
 
     def restore(self, *, require_exact: bool) -> tuple[Memory, tuple[str, ...]] | None:
@@ -82,8 +86,9 @@ class Keeper:
         memory = self._loaded(path, state)
         memory.exact = memory.exact and not differences
         if self._processes.first:
-            self._directory.cut_metrics(state["metrics"])
-        restore_random_state(state["random"], self._processes.place)
+            self._directory.cut_metrics(state["metrics"], state["journal"])
+        with self._fitting(path):
+            restore_random_state(state["random"], self._processes.place)
         return memory, differences
 
     def _found(self, require_exact: bool) -> State | None:
@@ -94,6 +99,8 @@ class Keeper:
         made = {"processes": 1, "plugins": "none", **checkpoint.describe(path)}
         now = self._meta()
         differences = [f"{key} ({made.get(key)}, now {now[key]})" for key in now if made.get(key) != now[key]]
+        if not runtime.repeatable(self._device):
+            differences.append("deterministic (false, for algorithms are chosen anew)")
         if differences and require_exact:
             raise RunError(f"{path} was made with another {'; '.join(differences)}; go back to it, or leave out --require-exact")
         state = checkpoint.load(path)
@@ -106,11 +113,15 @@ class Keeper:
 
     def due(self, *, epoch_over: bool) -> bool:
         """Whether a checkpoint is due after this step."""
+        if not self._longest:
+            return True
         passed = time.monotonic() - self._saved
-        return passed >= self._longest or (epoch_over and passed >= COST * self._took)
+        return passed >= COST * self._took and (epoch_over or passed >= self._longest)
 
-    def save(self, memory: Memory) -> Path | None:
+    def save(self, memory: Memory, *, epoch_over: bool) -> Path | None:
         """Save the run as it stands between two steps; of several processes, all call it and the first writes.
+
+        At the end of an epoch its accuracy is known: of the checkpoints made there, the best of the latest stage stays.
 
         Returns:
             The checkpoint; None in a process that is not the first.
@@ -127,28 +138,36 @@ class Keeper:
         began = time.monotonic()
         path = None
         if self._processes.first:
-            state = self._state(memory, self._directory.keep_metrics())
+            state = self._state(memory, *self._directory.keep_metrics())
             step = memory.closed + progress.step
-            path = checkpoint.save(self._directory.checkpoints, state, step=step, meta=self._meta())
+            score = None if not epoch_over or memory.validation is None else (memory.closed, memory.validation)
+            path = checkpoint.save(self._directory.checkpoints, state, step=step, meta=self._meta(), keep=self._keep, score=score)
         self._saved = time.monotonic()
         self._took = self._saved - began
         return path
 
-    def _state(self, memory: Memory, metrics: int) -> State:
+    def _state(self, memory: Memory, metrics: int, journal: str) -> State:
         return {
             "pipeline": self._pipeline.state_dict(),
             "memory": memory.state_dict(),
             "metrics": metrics,
+            "journal": journal,
             "config": self._directory.read_config(),
             "random": random_state(),
         }
 
     def _loaded(self, path: Path, state: State) -> Memory:
-        try:
+        with self._fitting(path):
             self._pipeline.load_state_dict(state["pipeline"])
             return Memory.from_state(state["memory"])
+
+    @contextmanager
+    def _fitting(self, path: Path) -> Iterator[None]:
+        """What is loaded fits, or it is said that it does not."""
+        try:
+            yield
         except LnasError:
             raise
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise RunError(f"{path} does not fit what {self._directory.config} describes: {reason}") from error

@@ -21,7 +21,7 @@ BY_STRATEGY = SUGGESTED[1:]
 
 _IN_ENVIRONMENT = (
     *("recipe", "strategy", "prune", "space", "data", "epochs", "batch", "validation", "train"),
-    *("seed", "device", "precision", "observe", "cost", "out"),
+    *("seed", "device", "precision", "deterministic", "on_nan", "keep", "observe", "cost", "out"),
 )
 
 
@@ -70,7 +70,8 @@ def from_environment(environment: Mapping[str, str]) -> Layer:
             names = [other.removeprefix(ENVIRONMENT) for other in (*variables, *VARIABLES)]
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
             if near:
-                raise ConfigError(f"there is no environment variable {variable}; did you mean {ENVIRONMENT}{near[0]}?")
+                given = shown(variable)[1:-1]
+                raise ConfigError(f"there is no environment variable {given}; did you mean {ENVIRONMENT}{near[0]}?")
     return _layer(values, lambda key: f"{ENVIRONMENT}{key.upper()}", lambda key: f"environment {ENVIRONMENT}{key.upper()}")
 
 
@@ -82,7 +83,7 @@ def from_command_line(given: Mapping[str, object]) -> Layer:
     """
     values = {key: value for key, value in given.items() if value is not None and value != ()}
     sparsity = values.pop("sparsity", None)
-    layer = _layer(values, lambda key: f"--{key}", lambda key: "command line")
+    layer = _layer(values, lambda key: f"--{key.replace('_', '-')}", lambda key: "command line")
     return layer if sparsity is None else replace(layer, values={**layer.values, "sparsity": sparsity})
 
 

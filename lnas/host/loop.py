@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lnas.core.errors import NumericalError
+from torch import Tensor
+
+from lnas.core.errors import LnasError, NumericalError
 from lnas.core.pipeline import Pipeline, Progress
 from lnas.core.stages import Ticket
 from lnas.core.types import Metrics
 from lnas.host import checkpoint
 from lnas.host.agreement import Agreement
 from lnas.host.consistency import settle
+from lnas.host.diagnosis import diagnosed
 from lnas.host.evaluate import Correct, accuracy
 from lnas.host.final import final_tensors
+from lnas.host.guard import Guard, NotFiniteError
 from lnas.host.keeper import Keeper
 from lnas.host.means import Means
 from lnas.host.memory import Memory
@@ -21,7 +25,7 @@ from lnas.host.processes import Processes
 from lnas.host.record import Record
 from lnas.host.rundir import RunDirectory
 from lnas.host.runtime import seed_globally
-from lnas.host.signals import StopRequest
+from lnas.host.signals import Interrupted
 from lnas.host.stream import Stream
 
 TELLINGS = 1000
@@ -41,6 +45,7 @@ class Result:
         seconds: spent in each stage, over all the times that the run was resumed.
         digest: of the tensors in model.safetensors; without a network, of the supernet and alpha.
         exact: whether the run was never resumed on another torch, device or number of threads or processes.
+        collapse: of each group with several edges that was searched, how the search left it: `Course.summary`.
     """
 
     ticket: Ticket
@@ -51,6 +56,7 @@ class Result:
     seconds: Mapping[str, float]
     digest: str
     exact: bool
+    collapse: Mapping[str, Any]
 
 
 @dataclass
@@ -66,6 +72,7 @@ class Loop:
     records: tuple[Record, ...]
     """One in the first process, none in the others."""
     processes: Processes
+    guard: Guard
     recipe: str = ""
     """Its name, for those who watch."""
     memory: Memory = field(default_factory=Memory)
@@ -74,13 +81,20 @@ class Loop:
 
     def start(self, seed: int, require_exact: bool) -> None:
         """Go to the last checkpoint, or to the beginning.  Nothing is written before it is clear that the run can go on."""
+        redrawn = self.memory.redrawn
         restored = self.keeper.restore(require_exact=require_exact)
         settle(self.pipeline, self.processes)
         if restored is None:
-            self.keeper.start_over()
+            try:
+                self.keeper.start_over()
+            except LnasError as error:
+                for record in self.records:
+                    record.stopped("failed", self.pipeline.progress, error)
+                raise
             seed_globally(seed)
         else:
             self.memory, self.differences = restored
+        self.memory.redrawn = redrawn or self.memory.redrawn  # a run that went back knows of one more than its checkpoint
 
     def complete(self) -> None:
         """All steps that are left."""
@@ -94,6 +108,7 @@ class Loop:
             after = self.pipeline.progress
             self.memory.means.add(metrics, after.step)
             if after.round > before.round:
+                self.guard.look()
                 self._end_round()
             stage_over = self.pipeline.rounds.done
             epoch_over = stage_over or after.step % self.stream.steps_per_epoch(after.draws) == 0
@@ -103,15 +118,16 @@ class Loop:
                 for record in self.records:
                     record.stepped(after, self.memory.closed + after.step, total)
             decision = self.agreement.after_step(epoch_over=epoch_over)
-            if self.pipeline.done or decision.stop or decision.save:
-                self._save(after)
-            if decision.stop:
+            if self.pipeline.done or decision.save or decision.stop is not None:
+                self._save(after, epoch_over=epoch_over)
+            if decision.stop is not None:
                 self.processes.exchange(None)  # wait: a launcher ends all that are left when the first one leaves
-                StopRequest(decision.stop).raise_if_made(after, self.directory.path)
+                raise Interrupted(decision.stop, after, self.directory.path)
 
     def result(self) -> Result:
         """Read the test set and write the weights."""
         memory = self.memory
+        self._require_finite()
         if memory.validation is None or memory.best is None:  # with more processes than before, a stage has fewer steps
             memory.validation = memory.best = self._validate()
         test = accuracy(self.pipeline, self.stream.test_batches(), self.correct, self.processes)
@@ -136,6 +152,7 @@ class Loop:
             seconds=dict(memory.seconds),
             digest=digest,
             exact=memory.exact,
+            collapse=memory.course.summary(),
         )
 
     def _open(self) -> None:
@@ -160,14 +177,32 @@ class Loop:
         return not self.pipeline.done
 
     def _step(self, before: Progress) -> Metrics:
+        attempt = self.memory.attempt(before.stage, before.step)
+        if attempt:
+            for record in self.records:
+                record.redrew(before.stage, before.step + 1, attempt)
+        self.guard.before(self.pipeline.rounds.learner, before.stage, before.step)
         try:
-            return self.pipeline.step(*self.stream.draw(before.draws, before.step))
+            return self.pipeline.step(*self.stream.draw(before.draws, before.step, attempt))
+        except NotFiniteError:
+            raise
         except NumericalError as error:
-            self.memory.means.read(before.stage)  # a loss that was not finite came first, and says more
+            self.guard.look()  # an update that was not finite came first, and says more
+            self.memory.means.read(before.stage)
             raise NumericalError(f"{error} ({before.stage} step {before.step + 1})") from error
 
-    def _save(self, progress: Progress) -> None:
-        path = self.keeper.save(self.memory)
+    def _require_finite(self) -> None:
+        """The last update of all has no other after it that would show what it left."""
+        self.guard.look()
+        for name, tensor in self.pipeline.module.state_dict().items():
+            if isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.isfinite().all():
+                raise NumericalError(
+                    f"{name} is not finite at the end of the run; use a lower learning rate or a higher precision"
+                )
+
+    def _save(self, progress: Progress, *, epoch_over: bool) -> None:
+        self.guard.look()
+        path = self.keeper.save(self.memory, epoch_over=epoch_over)
         if path is not None:
             for record in self.records:
                 record.saved(progress, path)
@@ -191,19 +226,24 @@ class Loop:
 
     def _end_epoch(self) -> None:
         progress, memory = self.pipeline.progress, self.memory
+        self.guard.look()
         memory.means.merge(self.processes)
         metrics = memory.means.read(progress.stage)
         memory.means = Means()
         memory.validation = self._validate()
         memory.best = max(memory.validation, memory.best or 0.0)
+        epoch, epochs = self._epochs(progress.step), self._epochs(progress.steps)
+        diagnoses, collapsed = diagnosed(self.pipeline, memory.course, epoch=epoch)
         for record in self.records:
             record.ended_epoch(
                 self.pipeline,
-                epoch=self._epochs(progress.step),
-                epochs=self._epochs(progress.steps),
+                epoch=epoch,
+                epochs=epochs,
                 metrics=metrics,
                 validation_accuracy=memory.validation,
                 seconds=memory.spent(progress.stage),
+                diagnoses=diagnoses,
+                collapsed=collapsed,
             )
 
     def _validate(self) -> float:

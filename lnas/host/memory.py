@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from lnas.core.types import State
+from lnas.host.diagnosis import Course
 from lnas.host.means import Means
 
 
@@ -22,9 +23,17 @@ class Memory:
     """The highest at the end of an epoch of this stage."""
     baseline: dict[str, Any] | None = None
     exact: bool = True
+    redrawn: list[list[Any]] = field(default_factory=list)
+    """[stage, step] of every time that a step was given another batch, for an update of it was not finite."""
     means: Means = field(default_factory=Means)
     """Of the epoch so far."""
+    course: Course = field(default_factory=Course)
+    """Of the search that is open, or was the last one."""
     clock: float = field(default_factory=time.monotonic)
+
+    def attempt(self, stage: str, step: int) -> int:
+        """How often that step of the stage was given another batch."""
+        return self.redrawn.count([stage, step])
 
     def spent(self, stage: str) -> float:
         """Seconds since the stage began, without those in which the run lay still."""
@@ -43,12 +52,15 @@ class Memory:
 
     def state_dict(self) -> State:
         """A state for a checkpoint."""
-        plain = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in ("means", "clock")}
-        return {**plain, "means": self.means.state_dict()}
+        plain = {
+            entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in ("means", "course", "clock")
+        }
+        return {**plain, "means": self.means.state_dict(), "course": self.course.state_dict()}
 
     @classmethod
     def from_state(cls, state: State) -> "Memory":
         """What `state_dict` gave, with the clock at now."""
-        means = Means()
+        means, course = Means(), Course()
         means.load_state_dict(state["means"])
-        return cls(**{**state, "means": means})
+        course.load_state_dict(state["course"])
+        return cls(**{**state, "means": means, "course": course})

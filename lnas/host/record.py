@@ -10,6 +10,7 @@ from torch import Tensor
 from lnas.core.genotype import Genotype
 from lnas.core.pipeline import Pipeline, Progress
 from lnas.host import checkpoint, durable, journal
+from lnas.host.diagnosis import Diagnosis
 from lnas.host.events import (
     Audience,
     EpochDone,
@@ -17,6 +18,7 @@ from lnas.host.events import (
     Observer,
     Pruned,
     Resumed,
+    RolledBack,
     RunStarted,
     Saved,
     StageStarted,
@@ -57,6 +59,14 @@ class Record:
         self._audience.tell(Resumed(pipeline.progress, tuple(differences)))
         self._audience.tell(StageStarted(pipeline.progress, epochs))
 
+    def rolled_back(self, progress: Progress, fault: str, times: int, most: int) -> None:
+        """An update was not finite, and the run goes back; no line of the journal, which is cut to the checkpoint."""
+        self._audience.tell(RolledBack(progress, fault, times, most))
+
+    def redrew(self, stage: str, step: int, attempt: int) -> None:
+        """A step is done on another batch, the `attempt`-th; `step` counts from 1, as in the other lines."""
+        self._directory.append({"event": "redraw", "stage": stage, "step": step, "attempt": attempt})
+
     def stepped(self, progress: Progress, done: int, total: int) -> None:
         """Some steps are done; `done` and `total` count those of all stages."""
         self._audience.tell(StepDone(progress, done, total))
@@ -77,9 +87,18 @@ class Record:
         metrics: Mapping[str, float | None],
         validation_accuracy: float,
         seconds: float,
+        diagnoses: Mapping[str, Diagnosis],
+        collapsed: Sequence[str],
     ) -> None:
-        """An epoch is over; `seconds` count from the start of the stage."""
-        row = journal.epoch_row(pipeline, epoch=epoch, metrics=metrics, validation_accuracy=validation_accuracy, seconds=seconds)
+        """An epoch is over; `seconds` count from the start of the stage, and `collapsed` are the groups to warn of."""
+        row = journal.epoch_row(
+            pipeline,
+            epoch=epoch,
+            metrics=metrics,
+            validation_accuracy=validation_accuracy,
+            seconds=seconds,
+            diagnoses=diagnoses,
+        )
         self._directory.append(row)
         self._directory.write_status("running", pipeline.progress)
         event = EpochDone(
@@ -91,6 +110,8 @@ class Record:
             sparsity=row["sparsity"],
             live_paths=row.get("live_paths"),
             seconds=row["seconds"],
+            diagnosis={f"{group}/{name}": value for group, found in diagnoses.items() for name, value in found.figures().items()},
+            collapsed=tuple(collapsed),
         )
         self._audience.tell(event)
 
@@ -114,6 +135,7 @@ class Record:
         """The run is over; `tensors` are those of its network, None where it has none."""
         if tensors is not None:
             checkpoint.save_tensors(self._directory.weights, tensors)
+        self._directory.keep_metrics()  # all of it is still there
         self._directory.write_status("finished", progress)
         self._audience.tell(Finished(self._directory.path, validation_accuracy, test_accuracy, digest))
 

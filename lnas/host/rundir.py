@@ -1,24 +1,29 @@
 """The directory of a run: its name, its files, its journal and its one writer."""
 
-import fcntl
-import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from lnas.core.errors import ConfigError, RunError, RunInUseError
-from lnas.core.pipeline import Progress
-from lnas.host import durable
+from lnas.core.errors import ConfigError, RunError
+from lnas.host import documents, durable, lock, toml
+from lnas.host.metrics_file import MetricsFile
+from lnas.host.run_name import LONGEST, run_name
+
+if TYPE_CHECKING:
+    from lnas.core.pipeline import Progress
 
 RunState: TypeAlias = Literal["running", "finished", "interrupted", "failed"]
 
-LONGEST_NAME = 100
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+SCHEMA = 1
+"""Of status.json; one without a number is of the first."""
+
+MARKED = "This directory is a run of lnas. `lnas runs rm` removes a directory only where it holds this file.\n"
 
 
 class RunDirectory:
@@ -30,6 +35,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.marker = path / ".lnas-run"
         self.config = path / "config.toml"
         self.environment = path / "environment.json"
         self.metrics = path / "metrics.jsonl"
@@ -41,7 +47,10 @@ class RunDirectory:
         self.weights = path / "model.safetensors"
         self.masks = path / "masks.safetensors"
         self.checkpoints = path / "checkpoints"
-        self._lock: int | None = None
+        self.lock = path / "lock"
+        self.sums = path / "SHA256SUMS"
+        self._locked = False
+        self._lines = MetricsFile(self.metrics)
 
     @classmethod
     def free(cls, out: Path, *, name: str | None, recipe: str, data: str, seed: int) -> Path:
@@ -58,11 +67,10 @@ class RunDirectory:
             ConfigError: where the name is none.
             RunError: where the place is taken, or `out` cannot be written.
         """
-        if name is not None and (len(name) > LONGEST_NAME or not _NAME.fullmatch(name)):
-            raise ConfigError(
-                f"run name {name[:40]!r}{' ...' if len(name) > 40 else ''} cannot be used; a name has 1 to {LONGEST_NAME} of the"
-                " letters a-z and A-Z, digits, '.', '_' and '-', and begins with a letter, a digit or '_'"
-            )
+        try:
+            name = None if name is None else run_name(name)
+        except ConfigError as error:
+            raise ConfigError(f"run name {error}") from None
         parent = out
         while not os.path.lexists(parent) and parent != parent.parent:
             parent = parent.parent
@@ -72,7 +80,7 @@ class RunDirectory:
             if os.path.lexists(out / name):
                 raise RunError(f"{out / name} is there already; choose another name, or go on with it: lnas resume {out / name}")
             return out / name
-        stem = re.sub(r"[^A-Za-z0-9._]+", "-", f"{recipe}-{data}-{seed}").lstrip(".-")[: LONGEST_NAME - 12] or "run"
+        stem = re.sub(r"[^A-Za-z0-9._]+", "-", f"{recipe}-{data}-{seed}").lstrip(".-")[: LONGEST - 12] or "run"
         number = 1
         while os.path.lexists(path := out / (stem if number == 1 else f"{stem}-{number}")):
             number += 1
@@ -88,23 +96,29 @@ class RunDirectory:
         """
         while True:
             path = cls.free(out, name=name, recipe=recipe, data=data, seed=seed)
-            with durable.writing(path):
-                out.mkdir(parents=True, exist_ok=True)
-                try:
-                    path.mkdir()
-                except FileExistsError:  # another process took the name just now
+            # under another name until it is whole, so that a process that is killed here leaves the name free
+            made = cls(path.with_name(f".{path.name}.{threading.get_native_id()}.tmp"))
+            try:
+                with durable.writing(path):
+                    shutil.rmtree(made.path, ignore_errors=True)
+                    made.path.mkdir(parents=True)
+                durable.write_text(made.marker, MARKED)  # first: what was begun can be removed
+                durable.write_text(made.config, config)
+                made.write_status("running", None)
+                with durable.writing(path):
+                    os.rename(made.path, path)
+            except RunError:
+                shutil.rmtree(made.path, ignore_errors=True)
+                if os.path.lexists(path):  # another process took the name just now
                     continue
-            break
-        directory = cls(path)
-        try:
-            durable.write_text(directory.config, config)
-            directory.write_status("running", None)
-            with durable.writing(path):
-                durable.sync_directory(out)
-        except RunError:
-            shutil.rmtree(path, ignore_errors=True)
-            raise
-        return directory
+                raise
+            try:
+                with durable.writing(path):
+                    durable.sync_directory(out)
+            except RunError:
+                shutil.rmtree(path, ignore_errors=True)
+                raise
+            return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -126,7 +140,8 @@ class RunDirectory:
             RunError: where there is no run.
         """
         try:
-            runs = [cls(path) for path in sorted(out.iterdir()) if (path / "config.toml").is_file() and _age(path) is not None]
+            named = [path for path in sorted(out.iterdir()) if not path.name.startswith(".")]
+            runs = [cls(path) for path in named if (path / "config.toml").is_file() and _age(path) is not None]
         except OSError as error:
             raise RunError(f"cannot read {out}: {error.strerror or error}; start a run with: lnas run") from error
         if not runs:
@@ -140,26 +155,15 @@ class RunDirectory:
         Raises:
             RunInUseError: naming the process that holds it.
         """
-        if self._lock is not None:
+        if self._locked:
             yield
             return
-        path = self.path / "lock"
-        with durable.writing(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
+        with lock.exclusive(self.lock):
+            self._locked = True
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-                raise RunInUseError(f"{self.path} is in use by process {holder}; wait until it ends, or stop it") from error
-            with durable.writing(path):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-            self._lock = descriptor
-            yield
-        finally:
-            self._lock = None
-            os.close(descriptor)
+                yield
+            finally:
+                self._locked = False
 
     def read_config(self) -> str:
         """The text of config.toml.
@@ -168,23 +172,24 @@ class RunDirectory:
             RunError: where it cannot be read.
         """
         try:
-            return self.config.read_text(encoding="utf-8")
+            return documents.content(self.config, most=toml.MOST_BYTES).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"cannot read {self.config}: {error}") from error
+            raise RunError(f"cannot read {self.config}: {getattr(error, 'strerror', None) or error}") from error
 
     def finished(self) -> bool:
         """Whether the run came to its end and its summary was written."""
         try:
-            status = json.loads(self.status.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            status = documents.read(self.status)
+        except (OSError, ValueError):
             return False
         return isinstance(status, dict) and status.get("state") == "finished" and self.summary.is_file()
 
-    def write_status(self, state: RunState, progress: Progress | None) -> None:
+    def write_status(self, state: RunState, progress: "Progress | None") -> None:
         """Replace status.json; steps are those of the stage."""
         durable.write_json(
             self.status,
             {
+                "schema": SCHEMA,
                 "state": state,
                 "stage": progress.stage if progress else None,
                 "step": progress.step if progress else 0,
@@ -196,30 +201,19 @@ class RunDirectory:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl; a number that is not finite is a `ValueError`."""
-        line = json.dumps(row, allow_nan=False, separators=(",", ":")) + "\n"
-        with durable.writing(self.metrics), open(self.metrics, "ab") as file:
-            file.write(line.encode())
+        self._lines.append(row)
 
-    def keep_metrics(self) -> int:
-        """Make the lines so far last; returns their length in bytes, for `cut_metrics`."""
-        with durable.writing(self.metrics), open(self.metrics, "ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
+    def keep_metrics(self) -> tuple[int, str]:
+        """Make the lines so far last; returns their length in bytes and their sha256, for `cut_metrics`."""
+        return self._lines.keep()
 
-    def cut_metrics(self, length: int) -> None:
+    def cut_metrics(self, length: int, sha256: str | None = None) -> None:
         """Forget the lines beyond `length` bytes: those that came after the checkpoint that the run goes on from.
 
         Raises:
-            RunError: where there are fewer.
+            RunError: where there are fewer, or they are not those that had this sha256.
         """
-        with durable.writing(self.metrics), open(self.metrics, "ab") as file:
-            if (size := file.tell()) < length:
-                raise RunError(
-                    f"{self.metrics} has {size} bytes, but the checkpoint was made after {length}; put the whole file back,"
-                    " or start a new run"
-                )
-            file.truncate(length)
-            os.fsync(file.fileno())
+        self._lines.cut(length, sha256)
 
     def rows(self) -> list[dict[str, Any]]:
         """The journal so far; a last line that is torn, for it is being written, is left out.
@@ -227,16 +221,7 @@ class RunDirectory:
         Raises:
             RunError: naming a line before the last that is no JSON object.
         """
-        try:
-            lines = self.metrics.read_bytes().split(b"\n")[:-1] if self.metrics.exists() else []
-            rows = [json.loads(line) for line in lines]
-        except OSError as error:
-            raise RunError(f"cannot read {self.metrics}: {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"{self.metrics} holds a line that is no JSON: {error}") from error
-        if wrong := [index for index, row in enumerate(rows, 1) if not isinstance(row, dict)]:
-            raise RunError(f"{self.metrics}, line {wrong[0]}: not a JSON object")
-        return rows
+        return self._lines.rows()
 
 
 def _age(path: Path) -> int | None:

@@ -17,12 +17,11 @@ from torch import Tensor
 from lnas.core.errors import ConfigError, UnknownNameError
 from lnas.core.random import derived_seed
 from lnas.core.types import Batch, Predict, State
+from lnas.host.fields import PRECISIONS
 from lnas.host.foreign import aside
 from lnas.host.launch import Place
 
 T = TypeVar("T")
-
-PRECISIONS = ("float32", "tf32", "bf16", "float64")
 
 
 def device(name: str, place: Place | None = None) -> torch.device:
@@ -91,6 +90,27 @@ def precise(function: Callable[[Predict, Batch], T], precision: str, device: tor
     if precision == "float64":
         return lambda network, batch: function(network, cast(batch, wanted))
     return function
+
+
+def choose_algorithms(device: torch.device, *, deterministic: bool) -> None:
+    """Whether a GPU computes the same bytes every time, for all of torch; on the CPU it always does.
+
+    Deterministic, cuDNN uses no algorithm that adds in the order in which its threads come, and every other operation that has
+    a deterministic form uses it; of one that has none torch warns.  Else cuDNN tries out what is fastest.
+    """
+    if device.type != "cuda":
+        return
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it is first used
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing of lnas reads what it has not written
+
+
+def repeatable(device: torch.device) -> bool:
+    """Whether it was chosen that the device computes the same bytes every time."""
+    return device.type != "cuda" or torch.are_deterministic_algorithms_enabled()
 
 
 def cast(batch: Batch, dtype: torch.dtype) -> Batch:

@@ -78,21 +78,22 @@ class Stream:
             )
         return fewest // self._whole
 
-    def draw(self, draws: Draws, step: int) -> tuple[Batch, Batch | None]:
+    def draw(self, draws: Draws, step: int, attempt: int = 0) -> tuple[Batch, Batch | None]:
         """The batches of step number `step`, 0 and up, of a stage: (theta, alpha) for "pairs", (batch, None) for "all".
 
-        Each part is put into a new order every epoch; no example comes twice within one.
+        Each part is put into a new order every epoch; no example comes twice within one.  With an `attempt` above 0 they are
+        others in the place of that step's, drawn from all of each part; those of the steps after it stay as they are.
 
         Raises:
             PluginError: where there are several processes and a batch of the data set cannot be cut.
         """
-        epoch, position = divmod(step, self.steps_per_epoch(draws))
+        again = f"/attempt {attempt}" if attempt else ""
         batches = [
             self._own(
                 self._dataset.batch(
                     "train",
-                    self._order(part, epoch)[position * self._whole : (position + 1) * self._whole],
-                    stream(self._seed, f"augment/{draws}/{part}/{step}"),
+                    self._others(f"{draws}/{part}/{step}{again}", part) if attempt else self._ordered(draws, part, step),
+                    stream(self._seed, f"augment/{draws}/{part}/{step}{again}"),
                 )
             )
             for part in _parts(draws)
@@ -117,6 +118,16 @@ class Stream:
             return batch
         first = self._place.rank * self._batch
         return _rows(batch, slice(first, first + self._batch), self._whole)
+
+    def _ordered(self, draws: Draws, part: str, step: int) -> Tensor:
+        """The examples of a step, by the order of its epoch."""
+        epoch, position = divmod(step, self.steps_per_epoch(draws))
+        return self._order(part, epoch)[position * self._whole : (position + 1) * self._whole]
+
+    def _others(self, name: str, part: str) -> Tensor:
+        """As many examples of a part, drawn from the stream of that name."""
+        members = self._parts[part]
+        return members[torch.randperm(len(members), generator=stream(self._seed, f"others/{name}"))[: self._whole]]
 
     def _order(self, part: str, epoch: int) -> Tensor:
         """The examples of a part in the order of an epoch; the last one asked for is kept."""

@@ -74,6 +74,7 @@ def test_a_run_ends_with_one_line_of_json(summary: Any, folder: Path) -> None:
     assert 0 < summary["parameters"]["nonzero"] < summary["parameters"]["total"]
     assert summary["macs"]["nonzero"] <= summary["macs"]["structural"] <= summary["macs"]["dense"]
     assert set(summary["seconds"]) == {"search", "train"}
+    assert set(summary["collapse"]) == {"normal", "reduce"} and summary["collapse"]["normal"]["since"] is None
     assert summary["digest"].startswith("sha256:") and len(summary["digest"]) == len("sha256:") + 64
     assert json.loads((folder / "runs" / "first" / "summary.json").read_text()) == summary
 
@@ -266,6 +267,17 @@ def test_a_finished_run_is_not_run_again() -> None:
     assert result.stderr == "runs/first is finished; nothing is left to do\n"
     assert json.loads(result.stdout) == json.loads(before["summary.json"])
     assert {path.name: path.read_bytes() for path in Path("runs/first").iterdir() if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_finished_run_without_a_report_gets_one() -> None:
+    report = Path("runs/first/report.html")
+    before = report.read_bytes()
+    report.unlink()  # as after a kill between the last step and the report
+    result = CliRunner().invoke(main, ["resume", "runs/first"], prog_name="lnas")
+    assert result.exit_code == 0
+    assert f"Report: {report}\n" in result.stdout
+    assert report.read_bytes() == before
 
 
 @pytest.mark.usefixtures("folder")

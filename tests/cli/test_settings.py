@@ -22,7 +22,7 @@ def test_the_defaults_in_the_help_are_those_of_the_configuration() -> None:
         shown = re.search(r"\[default: (?:what suits the data, else )?(.+)\]$", setting.help)
         known = getattr(default, setting.name, None)
         if shown is not None and known is not None and setting.name != "recipe":
-            assert shown[1] == str(known), setting.name
+            assert shown[1] == (str(known).lower() if isinstance(known, bool) else str(known)), setting.name
 
 
 def test_the_kinds_whose_names_are_completed_exist() -> None:

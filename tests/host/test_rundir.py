@@ -26,11 +26,11 @@ def tree(path: Path) -> set[str]:
 def test_a_new_run_holds_its_configuration_and_a_status(tmp_path: Path) -> None:
     run = make(tmp_path / "deep" / "runs", "mine")
     assert run.path == tmp_path / "deep" / "runs" / "mine"
-    assert tree(run.path) == {"config.toml", "status.json"}
+    assert tree(run.path) == {".lnas-run", "config.toml", "status.json"}
     assert run.read_config() == CONFIG
     status = json.loads(run.status.read_text())
     assert status.pop("updated").endswith("+00:00")
-    assert status == {"state": "running", "stage": None, "step": 0, "steps": 0, "pid": os.getpid()}
+    assert status == {"schema": 1, "state": "running", "stage": None, "step": 0, "steps": 0, "pid": os.getpid()}
     assert RunDirectory.open(run.path).path == run.path
 
 
@@ -47,7 +47,7 @@ def test_names_are_made_of_recipe_data_and_seed_and_counted(tmp_path: Path) -> N
     ["", ".", "..", "../x", "/x", "[/x]", "<script>", "a/b", "a\\b", ".x", "-x", "\x1b[31m", "a\n", "ü", "a b", "a\0", "x" * 300],
 )
 def test_a_name_that_is_none_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="cannot be used; a name has 1 to 100 of the letters") as refused:
+    with pytest.raises(ConfigError, match="^run name must be 1 to 100 of the letters") as refused:
         make(tmp_path / "runs", name)
     assert len(str(refused.value)) < 250
     assert str(refused.value).isprintable()
@@ -86,7 +86,7 @@ def test_a_folder_that_is_read_only_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("at", range(7))
 def test_a_full_disk_leaves_no_half_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     left = [at]
 
@@ -101,9 +101,46 @@ def test_a_full_disk_leaves_no_half_a_run(tmp_path: Path, monkeypatch: pytest.Mo
     assert tree(tmp_path) == set()
 
 
+def test_the_marker_is_written_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        """Stands for SIGKILL."""
+
+    def killed(path: Path, text: str) -> None:
+        written.append(path.name)
+        if len(written) > 1:
+            raise Killed
+        path.write_text(text)
+
+    written: list[str] = []
+    monkeypatch.setattr(lnas.host.durable, "write_text", killed)
+    with pytest.raises(Killed):
+        make(tmp_path, "run")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lnas-run"]
+    assert not (tmp_path / "run").exists()
+
+
 def test_free_says_where_and_writes_nothing(tmp_path: Path) -> None:
     assert RunDirectory.free(tmp_path / "runs", name=None, recipe="a", data="b", seed=1) == tmp_path / "runs" / "a-b-1"
     assert tree(tmp_path) == set()
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing that catches errors catches it."""
+
+
+def test_a_process_that_is_killed_while_it_makes_a_run_takes_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(*given: object) -> None:
+        raise Killed
+
+    for what in ("os.rename", "lnas.host.rundir.RunDirectory.write_status", "lnas.host.durable.write_text"):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(what, kill)
+            make(tmp_path, "run")
+        assert not (tmp_path / "run").exists()
+        with pytest.raises(RunError, match="there is no run"):
+            RunDirectory.latest(tmp_path)
+    run = make(tmp_path, "run")
+    assert RunDirectory.latest(tmp_path).path == run.path == tmp_path / "run"
 
 
 def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
@@ -134,9 +171,9 @@ def test_the_status_names_stage_and_step(tmp_path: Path) -> None:
 def test_the_journal_grows_by_lines_and_is_cut_to_a_length(tmp_path: Path) -> None:
     run = make(tmp_path)
     assert run.rows() == []
-    assert run.keep_metrics() == 0
+    assert run.keep_metrics()[0] == 0
     run.append({"event": "start", "loss": 0.1})
-    length = run.keep_metrics()
+    length, _ = run.keep_metrics()
     assert length == len('{"event":"start","loss":0.1}\n') == run.metrics.stat().st_size
     run.append({"event": "epoch"})
     with open(run.metrics, "a") as file:
@@ -224,7 +261,7 @@ def test_a_run_that_vanished_is_an_error_in_one_line(tmp_path: Path) -> None:
     run = make(tmp_path)
     run.path.rename(tmp_path / "away")
     for write in (lambda: run.append({}), lambda: run.write_status("running", None), lambda: run.locked().__enter__()):
-        with pytest.raises(RunError, match="cannot write .*No such file or directory"):
+        with pytest.raises(RunError, match="cannot write .*No such file or directory|metrics.jsonl is gone; put it back"):
             write()
 
 

@@ -418,7 +418,7 @@ def test_the_journal_tells_the_run(straight: Straight) -> None:
     first, last = rows[1], rows[5]
     assert set(first) == {
         *("event", "stage", "epoch", "step", "round", "rounds", "loss", "alpha_loss"),
-        *("validation_accuracy", "sparsity", "live_paths", "alpha"),
+        *("validation_accuracy", "sparsity", "live_paths", "alpha", "diagnosis"),
     }
     assert (first["epoch"], first["round"], first["rounds"], first["sparsity"], first["live_paths"]) == (1, 0, 2, 0.0, 6)
     assert (last["epoch"], last["round"], last["sparsity"], last["live_paths"]) == (3, 2, 4 / 6, 2)
@@ -677,10 +677,10 @@ def broken_after(calls: int) -> Loss:
 @pytest.mark.parametrize(
     ("calls", "words"),
     [
-        (2, "the alpha loss was not finite after search step 2"),
-        (5, "the loss was not finite after search step 3"),
-        (22, "the loss was not finite after train step 3"),
-        (23, r"the importance of hidden.weight is not finite; nothing was pruned \(train step 4\)"),
+        (2, "the loss for alpha was not finite at search step 2"),
+        (5, "the loss for theta was not finite at search step 3"),
+        (22, "the loss for theta was not finite at train step 3"),
+        (23, "the loss for theta was not finite at train step 4"),
     ],
 )
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, calls: int, words: str, every: float) -> None:
