@@ -15,17 +15,23 @@ from lnas.cli.completion import completion
 from lnas.cli.components import components
 from lnas.cli.config import config
 from lnas.cli.cost import cost
+from lnas.cli.import_weights import import_weights
 from lnas.cli.plugins import plugins
 from lnas.cli.plugins_commands import PluginCommand
 from lnas.cli.run import resume, run
+from lnas.cli.runs import runs
 from lnas.cli.session import Session
 from lnas.cli.show import evaluate, report, show
 from lnas.cli.switches import everywhere
+from lnas.cli.verify import verify
 from lnas.core.errors import LnasError, PluginFailedError
 from lnas.host.foreign import in_one_line
+from lnas.host.out_of_memory import is_out_of_memory
 
 BUG, BAD_INPUT, SIGNALLED, INTERRUPTED, NO_READER = 1, 2, 128, 130, 141
 """Exit codes of our own; an `LnasError` brings its own."""
+
+TOO_LARGE = "channels, layers or pictures of a network, --batch, or the pictures of a data set"
 
 HELP = """Search for a neural network's architecture and prune it into a lottery ticket, in one pipeline.
 
@@ -90,7 +96,7 @@ def _reported(context: click.Context) -> Iterator[None]:
         context.exit(error.exit_code)
     except LnasError as error:
         _traceback(context)
-        if error.exit_code > SIGNALLED:  # stopping is normal
+        if error.exit_code == 0 or error.exit_code > SIGNALLED:  # stopping is normal
             output.note(f"lnas: {error}")
         elif isinstance(error, PluginFailedError):
             output.fail(f"{error}{_again(context)}")
@@ -109,6 +115,9 @@ def _reported(context: click.Context) -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
             context.exit(NO_READER)
         _traceback(context)
+        if blamed is None and is_out_of_memory(error):
+            output.fail(f"out of memory, or too large to count; use smaller sizes: {TOO_LARGE}")
+            context.exit(BAD_INPUT)
         if blamed:
             output.fail(f"{blamed}{_again(context)}")
         else:
@@ -162,5 +171,8 @@ def _add(command: click.Command, group: click.Group) -> None:
 
 
 everywhere(main, hidden=False)
-for _command in (run, resume, show, evaluate, report, cost, components, plugins, config, completion):
+for _command in (
+    *(run, resume, show, evaluate, report, verify, runs),
+    *(cost, components, plugins, config, import_weights, completion),
+):
     _add(_command, main)

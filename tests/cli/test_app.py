@@ -34,6 +34,9 @@ assert time.process_time() < 1, time.process_time()
         ["components", "--kind", "strategy"],
         ["plugins", "list"],
         ["completion", "zsh"],
+        ["verify", "--help"],
+        ["import-weights", "--help"],
+        ["runs", "list", "--out", "."],
     ],
     ids=" ".join,
 )
@@ -61,7 +64,21 @@ def test_no_command_shows_the_help(lnas) -> None:
 
 def test_the_help_lists_every_command(lnas) -> None:
     text = lnas("--help").stdout
-    for name in ("run", "resume", "show", "eval", "report", "cost", "components", "plugins", "config", "completion"):
+    for name in (
+        "run",
+        "resume",
+        "show",
+        "eval",
+        "report",
+        "verify",
+        "runs",
+        "import-weights",
+        "cost",
+        "components",
+        "plugins",
+        "config",
+        "completion",
+    ):
         assert f"\n  {name} " in text
 
 
