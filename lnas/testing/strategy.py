@@ -2,11 +2,12 @@
 
 from lnas.testing.strategy_paths import StrategyPaths
 from lnas.testing.strategy_processes import StrategyProcesses
+from lnas.testing.strategy_runs import StrategyRuns
 from lnas.testing.strategy_states import StrategyStates
 from lnas.testing.strategy_steps import StrategySteps
 
 
-class StrategySuite(StrategyProcesses, StrategyPaths, StrategyStates, StrategySteps):
+class StrategySuite(StrategyRuns, StrategyProcesses, StrategyPaths, StrategyStates, StrategySteps):
     """The rules of search strategies.
 
         class TestJoint(StrategySuite):

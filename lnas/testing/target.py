@@ -2,9 +2,10 @@
 
 from lnas.testing.target_apply import TargetApply
 from lnas.testing.target_masks import TargetMasks
+from lnas.testing.target_runs import TargetRuns
 
 
-class TargetSuite(TargetApply, TargetMasks):
+class TargetSuite(TargetRuns, TargetApply, TargetMasks):
     """The rules of mask targets.
 
         class TestBiases(TargetSuite):
