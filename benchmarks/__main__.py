@@ -32,7 +32,7 @@ BENCHMARKS = {
     "retrain": Benchmark(retrain.measure, ("retrain_big",)),
     "gradients": Benchmark(gradients.measure, ("float64_gradients",)),
     "guard": Benchmark(guard.measure, ("guard_big", "guard_small")),
-    "checkpoints": Benchmark(checkpoints.measure),
+    "checkpoints": Benchmark(checkpoints.measure, ("checkpoints",)),
     "memory": Benchmark(memory.measure),
     "startup": Benchmark(startup.measure, ("startup_plugins",)),
     "growth": Benchmark(growth.measure),

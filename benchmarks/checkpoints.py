@@ -18,6 +18,10 @@ EVERY = 1.0
 """Seconds between two checkpoints where they cost so little: a run has 60, and then saving is a smaller part."""
 
 
+SMALL = "channels=2,layers=3,nodes=1,network_channels=2,network_layers=2"
+"""For a look at the program only: the smaller the steps, the larger the part of the saves at their ends."""
+
+
 class _Timed(Keeper):
     """Counts and times what it saves."""
 
@@ -34,8 +38,8 @@ class _Timed(Keeper):
 
 def measure(*, quick: bool) -> Measured:
     """checkpoints: seconds of saving to seconds of the run."""
-    size = "channels=8,layers=5" if quick else "channels=16,layers=8,network_channels=16,network_layers=8"
-    epochs = "40it:40it" if quick else "150it:150it"
+    size = SMALL if quick else "channels=16,layers=8,network_channels=16,network_layers=8"
+    epochs = "10it:11it" if quick else "150it:150it"
     with tempfile.TemporaryDirectory() as out:
         config = Config(space=f"cells,{size}", epochs=epochs, batch=32, recipe="generalized", out=out)  # type: ignore[arg-type]
         directory = RunDirectory.create(Path(out), name="run", recipe="x", data="digits", seed=0, config=to_toml(config))

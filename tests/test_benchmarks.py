@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 import lnas
 from benchmarks import __main__ as program
-from benchmarks import dead_paths, gradients, growth, memory, search, sizes, startup, steps, variant2
+from benchmarks import dead_paths, gradients, growth, guard, memory, search, sizes, startup, steps, variant2
 from benchmarks.activations import saved_bytes
 from benchmarks.gradients import largest_error
 from benchmarks.launches import LAUNCH, launches
@@ -208,7 +208,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "points", lambda base: {"live paths": {0.5: (base, 0.5), 1.0: (base, 0.0)}})
     monkeypatch.setattr(memory, "VARIANTS", {"ours": memory.VARIANTS["ours"]})
     monkeypatch.setattr(variant2, "ROUNDS", 2)
-    for module in (steps, dead_paths, growth, startup):
+    for module in (steps, dead_paths, growth, guard, startup):
         monkeypatch.setattr(module, "interleaved", lambda variants, **_: interleaved(variants, rounds=1, warmup=0))
 
 

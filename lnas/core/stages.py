@@ -85,9 +85,7 @@ class Search(Stage):
             GenotypeError: where a cell of it has an output that its input does not reach.
         """
         require_finite(self.strategy.alphas(), self.strategy.space)
-        genotype = self.strategy.genotype()
-        if not isinstance(genotype, Genotype):
-            raise ContractError("strategy", f"genotype() must return a Genotype, not a {type(genotype).__name__}")
+        genotype = genotype_of(self.strategy)
         require_connected(genotype, self.strategy.space)
         return replace(ticket, genotype=genotype, sparsity=_with_sparsity(ticket, rounds))
 
@@ -138,6 +136,18 @@ class Retrain(Stage):
             masks=dict(rounds.target.masks()),
             sparsity=_with_sparsity(ticket, rounds),
         )
+
+
+def genotype_of(strategy: SearchStrategy) -> Genotype:
+    """What the strategy would choose now.
+
+    Raises:
+        ContractError: where that is no genotype.
+    """
+    genotype = strategy.genotype()
+    if not isinstance(genotype, Genotype):
+        raise ContractError("strategy", f"genotype() must return a Genotype, not a {type(genotype).__name__}")
+    return genotype
 
 
 def _loop(stage: Stage, parts: int) -> tuple[int, int]:

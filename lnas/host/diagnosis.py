@@ -11,6 +11,7 @@ from lnas.core.errors import ConfigError
 from lnas.core.genotype import Genotype
 from lnas.core.learner import SearchStrategy
 from lnas.core.pipeline import Pipeline
+from lnas.core.stages import genotype_of
 from lnas.core.types import State
 from lnas.host.collapse import ParameterFree, parameter_free
 from lnas.host.runtime import undisturbed
@@ -158,7 +159,7 @@ def rankings(alpha: Tensor, alive: Tensor) -> list[list[int]]:
 
 def _genotype(strategy: SearchStrategy) -> Genotype | None:
     try:
-        return strategy.genotype()
+        return genotype_of(strategy)
     except ConfigError:  # nothing was tried yet, or it was forgotten when the search was rewound to its beginning
         return None
 

@@ -11,7 +11,7 @@ from lnas.core.errors import RunInUseError
 from lnas.host import durable
 
 ATTEMPTS, PATIENCE = 50, 0.25
-"""So often in so many seconds a writer asks: whoever looks (`holder`) holds a shared lock for an instant."""
+"""So often in so many seconds a writer asks where others look (`holder`): each of them holds a shared lock for an instant."""
 
 
 @contextmanager
@@ -62,11 +62,13 @@ def holder(path: Path) -> str | None:
 
 
 def _take(descriptor: int) -> None:
-    """Lock an open file for this process alone.  Raises `BlockingIOError` where another keeps it."""
+    """Lock an open file for this process alone.  Raises `BlockingIOError` where another writer holds it."""
     for _ in range(ATTEMPTS):  # and not until a time: a machine under load may sleep through it
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # fails beside a writer, and not beside those who look
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             time.sleep(PATIENCE / ATTEMPTS)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

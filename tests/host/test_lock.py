@@ -102,4 +102,4 @@ def test_a_writer_waits_for_one_who_looks_and_not_for_another_writer(tmp_path: P
         began = time.monotonic()
         with pytest.raises(RunInUseError), lock.exclusive(path):
             pass
-        assert lock.PATIENCE <= time.monotonic() - began < 60 * lock.PATIENCE
+        assert time.monotonic() - began < lock.PATIENCE
