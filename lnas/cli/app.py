@@ -67,6 +67,9 @@ class Program(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Begin a session, and read the options that stand before the command."""
+        for name in ("stdout", "stderr"):  # closed, they are None
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         ctx.info_name = "lnas"  # whatever way it was called: `python -m lnas` too
         ctx.obj = Session(tuple(args))
         with _reported(ctx):

@@ -33,7 +33,7 @@ def limits(command: F) -> F:
             metavar="TIME",
             expose_value=False,
             callback=_deadline,
-            help="Stop after this time, as in 90s, 45m, 2h30m or 1:30:00, with a checkpoint and exit code 0.",
+            help="Stop this long after the start, as in 90s, 45m, 2h30m, 1d or 1:30:00, with a checkpoint and exit code 0.",
         ),
     ):
         command = option(command)
@@ -63,9 +63,11 @@ def _deadline(context: click.Context, parameter: click.Parameter, value: str | N
 def _signal(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is None:
         return
-    from lnas.core.errors import UnknownNameError
+    from lnas.core.errors import ConfigError, UnknownNameError
 
     name = value.upper().removeprefix("SIG")
+    if name in ("INT", "TERM"):
+        raise ConfigError(f"--stop-signal {value}: SIGINT and SIGTERM stop a run in any case; leave it out")
     if name not in STOPPING:
         raise UnknownNameError("signal", value, STOPPING)
     context.meta.setdefault(_META, {})["signal"] = Signals[f"SIG{name}"]

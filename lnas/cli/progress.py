@@ -115,7 +115,7 @@ def _warn(event: EpochDone) -> None:
         empty = int(event.diagnosis[f"{group}/edges_without_weights"])
         output.warn(
             f"the search has collapsed: {_many(empty, 'edge')} of {group} learn nothing after {event.progress.stage} epoch"
-            f" {event.epoch}; search for fewer epochs, or with --strategy robust-darts or darts,unrolled=finite"
+            f" {event.epoch}; search for fewer epochs, with --strategy darts,unrolled=finite, or with robust-darts (lnas-robust)"
         )
 
 

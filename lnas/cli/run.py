@@ -9,7 +9,7 @@ import click
 
 from lnas.cli import output
 from lnas.cli.limits import given_limits, limits
-from lnas.cli.place import found
+from lnas.cli.place import found, of_a_run
 from lnas.cli.processes import together
 from lnas.cli.session import Session
 from lnas.cli.settings import resolved, settings
@@ -82,7 +82,7 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
 
 
 @click.command(short_help="Go on with an interrupted run.")
-@click.argument("run")
+@of_a_run
 @limits
 @click.option(
     "--require-exact", is_flag=True, help="Refuse where torch, device, threads or processes are not those of the checkpoint."
@@ -90,7 +90,7 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON instead of tables.")
 @click.pass_context
 def resume(context: click.Context, run: str, require_exact: bool, as_json: bool) -> None:
-    """Go on with RUN from its last checkpoint; `latest` is the run whose status changed last."""
+    """Go on with RUN from its last checkpoint."""
     from lnas.host.assemble import reopen
     from lnas.host.foreign import aside
     from lnas.host.rundir import RunDirectory
@@ -113,6 +113,8 @@ def resume(context: click.Context, run: str, require_exact: bool, as_json: bool)
             job, directory = reopen(directory.path, session.host(), processes)
         ends = given_limits(context)
         if processes.first:
+            if not directory.checkpoints.exists():
+                output.note("there is no checkpoint yet; the run begins anew")
             job.require_room(directory.path)
             _run(session, job, lambda: directory, ends, as_json=as_json, require_exact=require_exact)
         else:

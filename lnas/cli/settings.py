@@ -81,12 +81,12 @@ SETTINGS = (
         "What to do where a loss or a gradient is not finite: stop, or go back to the last checkpoint and give that step another "
         "batch, up to N times.  [default: stop]",
     ),
-    _Setting("keep", "N", "How many of the newest checkpoints stay, beside the best.  [default: 2]"),
+    _Setting("keep", "N", "How many of the newest checkpoints stay, beside the best of those made.  [default: 2]"),
     _Setting("observe", "SPEC", "Observer of a plugin that is told what happens; may be repeated.", "observer", several=True),
     _Setting("cost", "SPEC", "Measure of a plugin that the network is put to at the end; may be repeated.", "cost", several=True),
     _Setting("out", "FOLDER", "Folder of the run directories.  [default: runs]"),
     _Setting("name", "NAME", "Name of the run directory.  [default: made of recipe, data and seed]"),
-    _Setting(FILE, "FILE", "TOML file with any of these; LNAS_* variables and this command line overrule it."),
+    _Setting(FILE, "FILE", "TOML file with any of the options above; LNAS_* variables and this command line overrule it."),
 )
 
 

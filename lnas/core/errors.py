@@ -6,10 +6,14 @@
     ├── DataError                pictures that are missing, broken or too few
     ├── GenotypeError            an architecture that cannot be built
     ├── SparsityError            a sparsity that the target cannot reach
-    ├── PluginError              a plugin that cannot be loaded or breaks its contract
+    ├── PluginError              a plugin that cannot be loaded
+    │   ├── ContractError        a part of one that gives something else than it promises
+    │   └── PluginFailedError    exit code 1: a part of one that failed while it worked
     ├── RunError                 a run directory that cannot be read or written
     │   └── RunInUseError        exit code 4: another process writes there
-    └── NumericalError           exit code 3: a loss, a score or alpha that is not finite
+    └── NumericalError           exit code 3: a loss, a gradient, a score or alpha that is not finite
+
+    A run ends with two more, which only the host raises: `Interrupted` (130, 143, or 0 out of time) and `PeerError` (5).
 
 A message says what was given, what is allowed and what to do, in one line.  The command line turns any of these into
 that line and `exit_code`; a library user catches `LnasError`.

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lnas.core.errors import RunError
 from lnas.core.types import State
 
 _NOT_SETTINGS = {"params", "param_names"}
+_MODES = ("amsgrad", "capturable", "maximize", "foreach", "fused", "differentiable")
+"""Settings that no schedule changes: they say which moments there are, where they lie and how a step is computed."""
 
 
 def optimizer_state(optimizer: Optimizer) -> State:
@@ -31,9 +34,19 @@ def optimizer_state(optimizer: Optimizer) -> State:
 
 
 def load_optimizer_state(optimizer: Optimizer, state: State) -> None:
-    """Load what `optimizer_state` gave.  Moments of parameters that have left since are dropped."""
+    """Load what `optimizer_state` gave.  Moments of parameters that have left since are dropped.
+
+    Raises:
+        RunError: where it was of an optimizer of another kind: a step would fail, or be another one.
+    """
+    groups = list(zip(optimizer.param_groups, state["settings"], strict=True))
+    for group, settings in groups:
+        for mode in _MODES:
+            saved, here = settings.get(mode), group.get(mode)
+            if mode in settings and mode in group and saved != here:
+                raise RunError(f"the state of {type(optimizer).__name__} was saved with {mode} {saved!r}; here it is {here!r}")
     optimizer.state.clear()
-    for group, settings in zip(optimizer.param_groups, state["settings"], strict=True):
+    for group, settings in groups:
         group.update({key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
         for name, parameter in zip(group["param_names"], group["params"], strict=True):
             if name in state["moments"]:

@@ -120,11 +120,11 @@ def _built(config: Config, host: Host, dataset: Dataset | None, processes: Proce
     prunings = {line.stage: line.pruning(per_epoch[line.stage]) for line in lines.values()}
     recipe = _recipe(config, prunings)
 
-    def make(strategy: SearchStrategy) -> Pipeline:
-        return make_pipeline(registry, recipe, strategy, fit, prunings, search=search, train=train, seed=seed)
+    def make() -> tuple[SearchSpace, Pipeline]:
+        strategy = make_search()
+        return strategy.space, make_pipeline(registry, recipe, strategy, fit, prunings, search=search, train=train, seed=seed)
 
-    strategy = make_search()
-    pipeline = make(strategy)
+    space, pipeline = make()
     if not any(isinstance(stage, Retrain) for stage in pipeline.stages):
         raise PluginError(f"recipe {recipe} trains no network; a run ends with one: give its Pipeline a Retrain stage")
     correct = runtime.precise(imported(CORRECT), config.precision, device)
@@ -139,9 +139,9 @@ def _built(config: Config, host: Host, dataset: Dataset | None, processes: Proce
         device=device,
         dataset=data,
         stream=stream,
-        space=strategy.space,
+        space=space,
         pipeline=pipeline,
-        again=lambda: make(make_search()),
+        again=make,
         correct=correct,
         network_pruning=pruned,
         observers=observers,

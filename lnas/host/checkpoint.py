@@ -76,7 +76,7 @@ def save(
             directory.mkdir()  # not its parent: a run that was removed does not come back as a part of one
             durable.sync_directory(directory.parent)
         for leftover in directory.glob(".*.tmp"):
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         if place.exists() and _set_aside_if_damaged(place) is None:
             return place
         aside = directory / f".{place.name}.tmp"
@@ -141,6 +141,11 @@ def every(directory: Path) -> list[Path]:
         RunError: where `directory` is a link.
     """
     return [path for _, path in sorted(_checkpoints(directory))]
+
+
+def damaged(directory: Path) -> list[Path]:
+    """Those that were set aside."""
+    return sorted(directory.glob("step-*.damaged")) if directory.is_dir() else []
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -211,7 +216,7 @@ def _set_aside_if_damaged(path: Path) -> Path | None:
             number += 1
         os.rename(path, place)
         durable.sync_directory(path.parent)
-        warnings.warn(f"{error}; it is kept as {place.name}, and the checkpoint before it is used", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"{error}; it is kept as {place.name}", RuntimeWarning, stacklevel=3)
         return place
     return None
 

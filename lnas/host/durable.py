@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         RunError: where it cannot be written; `path` is then as it was.
     """
-    aside = path.with_name(f".{path.name}.tmp")
+    # of two writers, each has its own: a reader sees the one or the other, and never a mixture
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     with writing(path):
         try:
             write_new(aside, data)

@@ -1,4 +1,4 @@
-"""How long something may take, as people type it: 90s, 45m, 2h30m, 1d, or 1:30:00."""
+"""How long something may take, as people type it: 90s, 45m, 2h30m, 1d, 1:30:00, or 1-12:00:00 as batch systems write it."""
 
 import re
 
@@ -7,7 +7,7 @@ from lnas.host.spec import shown
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _PARTS = re.compile(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6}(?:\.[0-9]{1,6})?)s)?")
-_CLOCK = re.compile(r"([0-9]{1,6}):([0-5]?[0-9]):([0-5]?[0-9])")
+_CLOCK = re.compile(r"(?:([0-9]{1,6})-)?([0-9]{1,6}):([0-5]?[0-9]):([0-5]?[0-9])")
 
 
 def seconds_of(text: str) -> float:
@@ -17,8 +17,8 @@ def seconds_of(text: str) -> float:
         ConfigError: where it is no duration.
     """
     if clock := _CLOCK.fullmatch(text):
-        hours, minutes, seconds = map(int, clock.groups())
-        total = 3600.0 * hours + 60 * minutes + seconds
+        days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        total = 86400.0 * days + 3600 * hours + 60 * minutes + seconds
     else:
         parts = _PARTS.fullmatch(text)
         values = parts.groups() if parts else ()

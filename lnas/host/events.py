@@ -129,7 +129,7 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint was written; of all of them, the newest two are kept.  What came before it is never told again."""
+    """A checkpoint was written; of all of them, the newest and the best are kept.  What came before is never told again."""
 
     progress: Progress
     path: Path
@@ -141,7 +141,7 @@ class Stopped:
 
     Attributes:
         progress: the steps that are done; the last checkpoint may be older.
-        reason: "interrupted" by a signal, or "failed".
+        reason: "interrupted" by a signal or the end of its time, or "failed".
         error: what it ends with, in one line.
     """
 

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from lnas.core.errors import NumericalError
 from lnas.core.learner import Learner, SearchStrategy
 from lnas.core.types import Batch, Loss, Predict
+from lnas.host.processes import ALONE, Processes
 
 EVERY = 16
 """Updates between two looks on a GPU.  A count and not a time, so that all processes look after the same update."""
@@ -34,8 +35,10 @@ class NotFiniteError(NumericalError):
     def __init__(self, what: str, stage: str, step: int) -> None:
         self.stage, self.step = stage, step
         self.fault = f"{what} was not finite at {stage} step {step + 1}"
+        self.what = what
         super().__init__(
-            f"{self.fault}; nothing of that step is kept; use a lower learning rate, a higher precision, or --on-nan rollback:N"
+            f"{self.fault}; nothing of that step is kept; start again with a lower learning rate, a higher precision, or --on-nan"
+            " rollback:N"
         )
 
 
@@ -43,11 +46,15 @@ class NotFiniteError(NumericalError):
 class Guard:
     """Of one run, in one process.
 
+    Several processes look together, since a loss is of each alone: where one finds something, all raise it.
+
     Args:
         every: updates between two looks; 1 looks before each.
+        processes: of the run.
     """
 
     every: int
+    processes: Processes = ALONE
     _stage: str = ""
     _step: int = 0
     _losses: list[Tensor] = field(default_factory=list)
@@ -60,14 +67,13 @@ class Guard:
     """Learners whose loss is recorded."""
 
     @classmethod
-    def on(cls, device: torch.device) -> "Guard":
+    def on(cls, device: torch.device, processes: Processes = ALONE) -> "Guard":
         """One for learners on that device."""
-        return cls(1 if device.type == "cpu" else EVERY)
+        return cls(1 if device.type == "cpu" else EVERY, processes)
 
     def before(self, learner: Learner, stage: str, step: int) -> None:
         """Called before every step, with its number in the stage: whatever the learner updates with is watched from here on."""
         self._stage, self._step = stage, step
-        self._losses.clear()  # of a prune round, whose scores are looked at where they are used
         if not isinstance(learner.loss, _Recorded):
             try:
                 learner.loss = _Recorded(learner.loss, self._losses)
@@ -79,16 +85,31 @@ class Guard:
                 self._watched[id(optimizer)] = optimizer  # kept, so that the number stays its own
                 self._handles.append(optimizer.register_step_pre_hook(lambda made, *_: self._before_update(learner, made)))
 
-    def look(self) -> None:
+    def after(self) -> None:
+        """Called after every step: losses that no optimizer used are of an update by hand, or of none.
+
+        Raises:
+            NotFiniteError: as `look`.
+        """
+        if self._losses or self.processes.size > 1:
+            self._note("theta", {})
+
+    def look(self, *, together: bool = True) -> None:
         """Look at all updates so far.  One synchronisation with the device, where there was an update.
+
+        Args:
+            together: whether all processes do so now.
 
         Raises:
             NotFiniteError: naming the first update that was not finite, and the first tensor in it.
         """
         updates, self._updates = self._updates, []
+        found = None
         if updates and not torch.stack([update.finite() for update in updates]).all():
-            for update in updates:
-                update.check()
+            found = next((fault for update in updates if (fault := update.fault())), None)
+        for fault in self.processes.exchange(found) if together else [found]:
+            if fault is not None:
+                raise NotFiniteError(*fault)
 
     def close(self) -> None:
         """Let go of the learners and their optimizers."""
@@ -104,9 +125,12 @@ class Guard:
     def _before_update(self, learner: Learner, optimizer: Optimizer) -> None:
         gradients = {name: _dense(parameter.grad) for name, parameter in _named(optimizer) if parameter.grad is not None}
         whose = "alpha" if _holds_alpha(learner, optimizer) else "theta"
-        if gradients or self._losses:
-            losses, largest = list(self._losses), _largest(gradients)
-            self._updates.append(_Update(self._stage, self._step, whose, losses, tuple(gradients), largest))
+        if gradients or self._losses or self.processes.size > 1:  # several look after as many updates, whatever is in them
+            self._note(whose, gradients)
+
+    def _note(self, whose: str, gradients: Mapping[str, Tensor]) -> None:
+        losses, largest = list(self._losses), _largest(gradients)
+        self._updates.append(_Update(self._stage, self._step, whose, losses, tuple(gradients), largest))
         self._losses.clear()
         if len(self._updates) >= self.every:
             self.look()
@@ -139,16 +163,17 @@ class _Update:
 
     def finite(self) -> Tensor:
         """0-d bool: whether all of it is."""
-        return torch.stack([torch.stack(part).isfinite().all() for part in _alike([*self.losses, *self.largest])]).all()
+        parts = [torch.stack(part).isfinite().all() for part in _alike([*self.losses, *self.largest])]
+        return torch.stack(parts).all() if parts else torch.tensor(True)
 
-    def check(self) -> None:
-        """Name the first that is not finite, if any."""
-        for loss in self.losses:
-            if not loss.isfinite():
-                raise NotFiniteError(f"the loss for {self.whose}", self.stage, self.step)
+    def fault(self) -> tuple[str, str, int] | None:
+        """The first that is not finite, stage and step; None where all are."""
+        if not all(loss.isfinite() for loss in self.losses):
+            return f"the loss for {self.whose}", self.stage, self.step
         for name, value in zip(self.names, self.largest, strict=True):
             if not value.isfinite():
-                raise NotFiniteError(f"the gradient of {self.whose} by {name!r}", self.stage, self.step)
+                return f"the gradient of {self.whose} by {name!r}", self.stage, self.step
+        return None
 
 
 def _named(optimizer: Optimizer) -> Iterable[tuple[str, Tensor]]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lnas import cost
 from lnas.core.data import Dataset
 from lnas.core.pipeline import Pipeline
+from lnas.core.random import seeded
 from lnas.core.space import SearchSpace
 from lnas.core.stages import Ticket
 from lnas.host import documents, durable, models, runner, runtime, sums
@@ -22,7 +23,6 @@ from lnas.host.config import Config
 from lnas.host.costs import all_measured
 from lnas.host.evaluate import Correct
 from lnas.host.events import Observer
-from lnas.host.packing import pack
 from lnas.host.plan import Plan, plan
 from lnas.host.plugins import Host
 from lnas.host.processes import ALONE, Processes
@@ -42,9 +42,9 @@ REPEATS = 20
 """Forward passes of which the latency is the median."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
-    """A run that can begin; nothing is written yet."""
+    """A run that can begin; nothing is written yet.  One that goes back has a new space and a new pipeline."""
 
     config: Config
     recipe: str
@@ -55,8 +55,8 @@ class Job:
     stream: Stream
     space: SearchSpace
     pipeline: Pipeline
-    again: Callable[[], Pipeline]
-    """Makes another as it was, for a run that goes back."""
+    again: Callable[[], tuple[SearchSpace, Pipeline]]
+    """Makes both as they were at first."""
     correct: Correct
     network_pruning: Spec | None
     """The prune line of the training stage."""
@@ -102,17 +102,27 @@ class Job:
         with attributing(lambda: self.parts, where, ours=True):
             return self._run(directory, observers, command, require_exact, limits)
 
+    def _again(self) -> Pipeline:
+        self.space, self.pipeline = self.again()
+        return self.pipeline
+
     def require_room(self, folder: Path) -> None:
         """Refuse a disk that is too full for the checkpoints of this run, before anything is written.
 
-        Of a state there are the weights, their moments, and both once more where the run rewinds; and one is written while the
-        old ones are still there.
+        Of a state there are the weights, their moments, and both once more where the run rewinds; one is written while the old
+        ones are still there, and what lies in `folder` already is not needed again.  The network of the training is not known
+        yet: any of the space stands for it.
 
         Raises:
             RunError: naming the free space and about how much is needed.
         """
-        state = sum(tensor.nbytes for tensor in pack(self.pipeline.state_dict())[0].values())
-        durable.require_room(folder, 4 * state * (self.config.keep + 2) + SMALL_FILES)
+        space = self.space
+        anything = space.discretize({group: torch.zeros(alive.shape) for group, alive in space.alive.items()})
+        with seeded(self.config.seed, "rehearsal"):
+            network = space.derive(anything)
+        state = max(_bytes(self.pipeline.module), _bytes(network))
+        there = sum(file.stat().st_size for file in folder.glob("checkpoints/step-*/*")) if folder.is_dir() else 0
+        durable.require_room(folder, 4 * state * (self.config.keep + 2) + SMALL_FILES - there)
 
     @property
     def parts(self) -> tuple[Component, ...]:
@@ -131,6 +141,8 @@ class Job:
         with directory.locked() if first else nullcontext():
             if self.processes.told(directory.finished):  # by another process, just now: the test set is read once
                 return dict(documents.read(directory.summary)) if first else {}
+            if first:
+                directory.clear()
             if first and not directory.environment.exists():
                 durable.write_json(directory.environment, self._environment(command))
             result = runner.run(
@@ -145,7 +157,7 @@ class Job:
                 require_exact=require_exact,
                 keep=self.config.keep,
                 limits=limits,
-                again=self.again,
+                again=self._again,
                 rollbacks=self.config.on_nan.rollbacks,
                 processes=self.processes,
                 plugins=of_plugins(part for part in self.parts if part.kind not in WATCHING),
@@ -193,6 +205,10 @@ class Job:
             "exact": result.exact,
             "digest": result.digest,
         }
+
+
+def _bytes(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in module.state_dict().values() if isinstance(tensor, Tensor))
 
 
 def _network(ticket: Ticket) -> nn.Module:

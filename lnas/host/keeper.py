@@ -37,6 +37,7 @@ class Keeper:
         keep: how many of the newest checkpoints stay, beside the best.
         processes: of the run.
         plugins: versions of those that take part, by name.
+        data: the fingerprint of the data, the same for the same.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Keeper:
         keep: int = 2,
         processes: Processes = ALONE,
         plugins: Mapping[str, str] = MappingProxyType({}),
+        data: str = "",
     ) -> None:
         self._pipeline = pipeline
         self._directory = directory
@@ -57,6 +59,7 @@ class Keeper:
         self._keep = keep
         self._processes = processes
         self._plugins = " ".join(f"{name}-{version}" for name, version in sorted(plugins.items())) or "none"
+        self._data = data
         self._saved = time.monotonic()
         self._took = 0.0
 
@@ -95,21 +98,30 @@ class Keeper:
         """The path and the state of the last checkpoint, and in what this machine differs from the one that saved it."""
         path = checkpoint.latest(self._directory.checkpoints)
         if path is None:
+            if checkpoint.damaged(self._directory.checkpoints):
+                raise RunError(
+                    f"no checkpoint of {self._directory.path} is whole; put one back from a copy, or start a new run:"
+                    f" those that are damaged are kept in {self._directory.checkpoints}"
+                )
             return None
         made = {"processes": 1, "plugins": "none", **checkpoint.describe(path)}
         now = self._meta()
         differences = [f"{key} ({made.get(key)}, now {now[key]})" for key in now if made.get(key) != now[key]]
         if not runtime.repeatable(self._device):
-            differences.append("deterministic (false, for algorithms are chosen anew)")
+            differences.append("algorithms (chosen anew, by --deterministic false)")
         if differences and require_exact:
-            raise RunError(f"{path} was made with another {'; '.join(differences)}; go back to it, or leave out --require-exact")
+            raise RunError(
+                f"going on from {path} would not be exact: {'; '.join(differences)}; go back to what it was made with, or leave"
+                " out --require-exact"
+            )
         state = checkpoint.load(path)
         if state.get("config") != self._directory.read_config():
             raise RunError(f"{self._directory.config} is not the one that {path} was made with; put it back, or start a new run")
         return {"path": str(path), "state": state, "differences": differences}
 
     def _meta(self) -> dict[str, Any]:
-        return {**fingerprint(self._device), "processes": self._processes.size, "plugins": self._plugins}
+        others = {"processes": self._processes.size, "plugins": self._plugins, "data": self._data}
+        return {**fingerprint(self._device), **others}
 
     def due(self, *, epoch_over: bool) -> bool:
         """Whether a checkpoint is due after this step."""

@@ -63,6 +63,9 @@ def from_environment(environment: Mapping[str, str]) -> Layer:
             values[variables[variable]] = (
                 [line for line in text.split(";") if line.strip()] if name in ("PRUNE", "OBSERVE", "COST") else text
             )
+        elif variable in (f"{ENVIRONMENT}MAX_TIME", f"{ENVIRONMENT}STOP_SIGNAL") and text.strip():
+            option = name.lower().replace("_", "-")
+            raise ConfigError(f"{variable} is not read: it is no setting of the run; write --{option} {text.strip()}")
         elif variable == f"{ENVIRONMENT}SPARSITY" and text.strip():
             raise ConfigError(f"{variable} is not read; write LNAS_PRUNE='theta:one-shot,sparsity={text}', or --sparsity")
         elif name != variable and variable not in (*variables, *VARIABLES):

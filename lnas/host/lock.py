@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lnas.core.errors import RunInUseError
+from lnas.core.errors import RunError, RunInUseError
 from lnas.host import durable
 
 ATTEMPTS, PATIENCE = 50, 0.25
@@ -31,6 +31,13 @@ def exclusive(path: Path) -> Iterator[None]:
             raise RunInUseError(
                 f"{path.parent} is in use by process {_named(descriptor)}; wait until it ends, or stop it"
             ) from error
+        except OSError as error:
+            raise RunError(
+                f"{path.parent} cannot be locked: {error.strerror or error}; choose a folder on a file system that has flock"
+            ) from error
+        with durable.writing(path):
+            if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                raise RunInUseError(f"{path.parent} was removed just now, and made again; try once more")
         with durable.writing(path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

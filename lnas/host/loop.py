@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lnas.core.errors import LnasError, NumericalError
+from lnas.core.learner import SearchStrategy
 from lnas.core.pipeline import Pipeline, Progress
 from lnas.core.stages import Ticket
 from lnas.core.types import Metrics
@@ -24,7 +26,7 @@ from lnas.host.plan import stage_plans
 from lnas.host.processes import Processes
 from lnas.host.record import Record
 from lnas.host.rundir import RunDirectory
-from lnas.host.runtime import seed_globally
+from lnas.host.runtime import seed_globally, settled
 from lnas.host.signals import Interrupted
 from lnas.host.stream import Stream
 
@@ -183,25 +185,35 @@ class Loop:
                 record.redrew(before.stage, before.step + 1, attempt)
         self.guard.before(self.pipeline.rounds.learner, before.stage, before.step)
         try:
-            return self.pipeline.step(*self.stream.draw(before.draws, before.step, attempt))
+            batches = self.stream.draw(before.draws, before.step, attempt)
+            with settled():
+                metrics = self.pipeline.step(*batches)
+            self.guard.after()
+            return metrics
         except NotFiniteError:
             raise
         except NumericalError as error:
-            self.guard.look()  # an update that was not finite came first, and says more
+            self.guard.look(together=False)  # an update that was not finite came first, and says more
             self.memory.means.read(before.stage)
             raise NumericalError(f"{error} ({before.stage} step {before.step + 1})") from error
 
     def _require_finite(self) -> None:
-        """The last update of all has no other after it that would show what it left."""
+        """What is kept is finite, also where a learner updates it by hand, and after the last update, which no other follows."""
         self.guard.look()
-        for name, tensor in self.pipeline.module.state_dict().items():
-            if isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.isfinite().all():
-                raise NumericalError(
-                    f"{name} is not finite at the end of the run; use a lower learning rate or a higher precision"
-                )
+        found = {name: value for name, value in self.pipeline.module.state_dict().items() if isinstance(value, Tensor)}
+        if isinstance(learner := self.pipeline.rounds.learner, SearchStrategy):
+            found |= {f"alpha of {group}": alpha for group, alpha in learner.alphas().items()}
+        found = {name: value for name, value in found.items() if value.is_floating_point()}
+        if found and not torch.stack([value.isfinite().all() for value in found.values()]).all():
+            name = next(name for name, value in found.items() if not value.isfinite().all())
+            progress = self.pipeline.progress
+            raise NumericalError(
+                f"{name} is not finite after {progress.stage} step {progress.step}; nothing of it is kept; start again with a"
+                " lower learning rate or a higher precision"
+            )
 
     def _save(self, progress: Progress, *, epoch_over: bool) -> None:
-        self.guard.look()
+        self._require_finite()
         path = self.keeper.save(self.memory, epoch_over=epoch_over)
         if path is not None:
             for record in self.records:

@@ -165,6 +165,16 @@ class RunDirectory:
             finally:
                 self._locked = False
 
+    def clear(self) -> None:
+        """Remove what writes left that were interrupted by a kill.  The lock is held.
+
+        Raises:
+            RunError: where it cannot be removed.
+        """
+        with durable.writing(self.path):
+            for leftover in self.path.glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
+
     def read_config(self) -> str:
         """The text of config.toml.
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lnas.core.errors import NumericalError, RunError
-from lnas.core.pipeline import Pipeline
+from lnas.core.pipeline import Pipeline, Progress
 from lnas.host.agreement import PAUSE, Agreement
 from lnas.host.distributed import PeerError
 from lnas.host.evaluate import Correct
@@ -84,37 +84,49 @@ def run(
         processes.use(device)
         records = (Record(directory, observers),) if processes.first else ()
         saving: dict[str, Any] = {"longest": checkpoint_seconds, "keep": keep, "processes": processes, "plugins": plugins}
+        saving["data"] = stream.fingerprint() if processes.first else ""
         redrawn: list[list[Any]] = []
+        began = False
         while True:
             if processes.size > 1:
                 pipeline.average = processes.average
-            keeper, guard = Keeper(pipeline, directory, device, **saving), Guard.on(device)
+            keeper, guard = Keeper(pipeline, directory, device, **saving), Guard.on(device, processes)
             agreement = Agreement(processes, keeper, request, pause=min(PAUSE, checkpoint_seconds))
             memory = Memory(redrawn=redrawn)
             loop = Loop(pipeline, stream, directory, correct, keeper, agreement, records, processes, guard, recipe, memory)
-            loop.start(seed, require_exact)
             try:
                 with closing(guard):
+                    loop.start(seed, require_exact)
+                    began = True
                     loop.complete()
                     return loop.result()
             except BaseException as error:
-                if again is None or not isinstance(error, NotFiniteError) or len(loop.memory.redrawn) >= rollbacks:
-                    _tell(records, pipeline, error)
+                past = loop.memory.redrawn
+                if not (began and again is not None and isinstance(error, NotFiniteError) and len(past) < rollbacks):
+                    if not began:  # what is refused has changed nothing
+                        raise
+                    _tell(records, pipeline.progress, error)
                     if (told := _in_words(error, loop, device)) is not error:
                         raise told from error
                     raise
-                redrawn = [*loop.memory.redrawn, [error.stage, error.step]]
+                redrawn = [*past, [error.stage, error.step]]
                 for record in records:
                     record.rolled_back(pipeline.progress, error.fault, len(redrawn), rollbacks)
-            pipeline = again()
+            progress = pipeline.progress
+            del loop, keeper, guard, agreement, memory, pipeline  # of two networks, one at a time
+            try:
+                pipeline = again()
+            except BaseException as error:
+                _tell(records, progress, error)
+                raise
 
 
-def _tell(records: Sequence[Record], pipeline: Pipeline, error: BaseException) -> None:
+def _tell(records: Sequence[Record], progress: Progress, error: BaseException) -> None:
     """Write down that the run ended before its end, and tell its observers."""
     stopped = isinstance(error, Interrupted | KeyboardInterrupt)
     with suppress(RunError):  # the error itself matters more than a status that cannot be written
         for record in records:
-            record.stopped("interrupted" if stopped else "failed", pipeline.progress, error)
+            record.stopped("interrupted" if stopped else "failed", progress, error)
 
 
 def _in_words(error: BaseException, loop: Loop, device: torch.device) -> BaseException:
@@ -123,8 +135,13 @@ def _in_words(error: BaseException, loop: Loop, device: torch.device) -> BaseExc
     words, where = in_one_line(error), f"after {progress.stage} step {progress.step}"
     if isinstance(error, PeerError):
         return PeerError(f"{error}; the last checkpoint is kept; go on with: lnas resume {loop.directory.path}")
-    if isinstance(error, NotFiniteError) and loop.memory.redrawn:
-        return NumericalError(f"{error}; the run went back {len(loop.memory.redrawn)} times before")
+    if isinstance(error, NotFiniteError) and (times := len(loop.memory.redrawn)):
+        return NumericalError(
+            f"{error.fault}; the run went back {times} time{'s' * (times != 1)} before; start again with a lower learning rate or"
+            " a higher precision"
+        )
+    if "does not have a deterministic implementation" in words:
+        return RunError(f"{words.partition(',')[0]}, {where}; start again with --deterministic false")
     if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in words:
         return RunError(f"out of memory on {device} {where}; use a smaller --batch or a smaller --space")
     if "Expected more than 1 value per channel" in words:  # batch norm of one picture that is one pixel by now

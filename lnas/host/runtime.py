@@ -95,8 +95,8 @@ def precise(function: Callable[[Predict, Batch], T], precision: str, device: tor
 def choose_algorithms(device: torch.device, *, deterministic: bool) -> None:
     """Whether a GPU computes the same bytes every time, for all of torch; on the CPU it always does.
 
-    Deterministic, cuDNN uses no algorithm that adds in the order in which its threads come, and every other operation that has
-    a deterministic form uses it; of one that has none torch warns.  Else cuDNN tries out what is fastest.
+    Deterministic, cuDNN uses no algorithm that adds in the order in which its threads come, every other operation uses its
+    deterministic form, and one that has none is an error.  Else cuDNN tries out what is fastest.
     """
     if device.type != "cuda":
         return
@@ -104,7 +104,7 @@ def choose_algorithms(device: torch.device, *, deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = not deterministic
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it is first used
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.use_deterministic_algorithms(deterministic)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing of lnas reads what it has not written
 
 
@@ -198,17 +198,25 @@ def undisturbed() -> Iterator[None]:
 @contextmanager
 def settled() -> Iterator[None]:
     """Run foreign code, and put back what it may have changed for the whole process: folder, gradient mode, dtype, threads."""
-    place, gradients = os.getcwd(), torch.is_grad_enabled()
+    place, gradients = _folder(), torch.is_grad_enabled()
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     try:
         yield
     finally:
-        with suppress(OSError):  # the folder was removed
-            os.chdir(place)
+        if place is not None and _folder() != place:
+            with suppress(OSError):  # it was removed
+                os.chdir(place)
         torch.set_grad_enabled(gradients)
         torch.set_default_dtype(dtype)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return None
 
 
 @contextmanager
@@ -219,11 +227,12 @@ def apart() -> Iterator[None]:
 
 
 def fingerprint(device: torch.device) -> dict[str, Any]:
-    """What must be the same for a resumed run to give the same bytes: torch, device, number of threads.
+    """What must be the same for a resumed run to give the same bytes: lnas, torch, device, number of threads.
 
-    So must the number of processes, of which a checkpoint says more than one (`Keeper`).
+    So must the number of processes, the plugins and the data (`Keeper`).
     """
     return {
+        "lnas": version(),
         "torch": torch.__version__,
         "device": str(device),
         "device_name": _device_name(device),
@@ -239,12 +248,7 @@ def environment(device: torch.device, *, command: Sequence[str], plugins: Sequen
         command: the program and its arguments.
         plugins: name and version of each.
     """
-    try:
-        version = metadata.version("lnas")
-    except metadata.PackageNotFoundError:  # imported from a checkout that was not installed
-        version = "unknown"
     return {
-        "lnas": version,
         "python": platform.python_version(),
         "platform": platform.platform(),
         **fingerprint(device),
@@ -254,7 +258,16 @@ def environment(device: torch.device, *, command: Sequence[str], plugins: Sequen
     }
 
 
+def version() -> str:
+    """Of lnas."""
+    try:
+        return metadata.version("lnas")
+    except metadata.PackageNotFoundError:  # imported from a checkout that was not installed
+        return "unknown"
+
+
 def _device_name(device: torch.device) -> str:
+    """A GPU's own; of a CPU, the instructions that torch chooses its kernels by, for they round differently."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

@@ -1,5 +1,6 @@
 """The batches of a run: which examples each step sees, as a function of the seed and the step's number alone."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 
@@ -12,6 +13,10 @@ from lnas.core.random import stream
 from lnas.core.stages import Draws
 from lnas.core.types import Batch
 from lnas.host.launch import ONE, Place
+from lnas.host.runtime import undisturbed
+
+_LOOKED_AT, _AT_ONCE = 1024, 64
+"""Examples in a fingerprint, and in each batch that is made for it."""
 
 
 class Stream:
@@ -60,6 +65,19 @@ class Stream:
             "validation": len(self._validation),
             "test": self._dataset.size("test"),
         }
+
+    def fingerprint(self) -> str:
+        """A sha256 over the labels of both splits and up to 1,024 training examples as they are, evenly spaced."""
+        seal = hashlib.sha256()
+        for split in ("train", "test"):
+            seal.update(_bytes(self._dataset.labels(split)))
+        number = len(self._dataset.labels("train"))
+        chosen = torch.arange(0, number, max(1, -(-number // _LOOKED_AT)))
+        with undisturbed():
+            for part in torch.split(chosen, _AT_ONCE):
+                for tensor in _tensors(self._dataset.batch("train", part, None)):
+                    seal.update(_bytes(tensor))
+        return seal.hexdigest()[:16]
 
     def steps_per_epoch(self, draws: Draws) -> int:
         """Full batches of all processes an epoch: what is left over at its end is dropped.
@@ -159,6 +177,23 @@ def _rows(batch: Batch, rows: slice, number: int) -> Batch:
         f"a batch of this data set cannot be shared out among processes: it holds a {given};"
         f" tensors with one row for each of its {number} examples can"
     )
+
+
+def _tensors(batch: Batch) -> Iterator[Tensor]:
+    """Those of a batch that is made of dicts, lists and tuples, in order; what else is in it is passed over."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, Mapping):
+        for value in batch.values():
+            yield from _tensors(value)
+    elif isinstance(batch, list | tuple):
+        for value in batch:
+            yield from _tensors(value)
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    value = tensor.detach().cpu().contiguous()
+    return f"{value.dtype}{tuple(value.shape)}".encode() + value.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _held_out(dataset: Dataset, share: float, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:

@@ -43,9 +43,10 @@ def _value(value: Any, where: str) -> Words:
     if isinstance(value, staticmethod):
         return {"static": _value(value.__func__, where)}
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "<no name>")
-    if module in sys.modules and _inside(sys.modules[module], name) is value:
+    # __main__ is another one there
+    if module in sys.modules and module != "__main__" and _inside(sys.modules[module], name) is value:
         return {"module": _module(module), "name": name}
-    if isinstance(value, type) and issubclass(value, Suite):  # as `lnas plugins check` makes them
+    if isinstance(value, type) and issubclass(value, Suite):  # as `lnas plugins check` makes them, and scripts
         own = {key: entry for key, entry in vars(value).items() if key not in _MADE_BY_PYTHON}
         values = {key: _value(entry, f"{where}.{key}") for key, entry in own.items()}
         return {"class": value.__name__, "bases": [_value(base, where) for base in value.__bases__], "values": values}

@@ -2,7 +2,11 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +65,7 @@ def test_another_signal_stops_a_run_as_sigterm_does(lnas: Lnas, monkeypatch: pyt
         ("--max-time", "10", "--max-time must be a duration such as 90s, 45m, 2h30m or 1:30:00, not '10'"),
         ("--max-time", "0s", "--max-time must be a duration such as 90s, 45m, 2h30m or 1:30:00, not '0s'"),
         ("--stop-signal", "KILL", "unknown signal 'KILL'; there are: ALRM, CONT, HUP, QUIT, USR1, USR2, XCPU"),
+        ("--stop-signal", "INT", "--stop-signal INT: SIGINT and SIGTERM stop a run in any case; leave it out"),
         ("--stop-signal", "USR3", "unknown signal 'USR3'; did you mean"),
         ("--keep", "0", "--keep must be from 1 to 1000, not 0"),
         ("--on-nan", "rollback", "--on-nan must be stop or rollback:N, with N from 1 to 1000, not 'rollback'"),
@@ -83,6 +88,7 @@ def test_what_cannot_be_one_is_refused_in_one_line(lnas: Lnas, option: str, valu
         ("1d", 86400),
         ("1.5s", 1.5),
         ("1:30:00", 5400),
+        ("1-12:00:00", 129600),
         ("0:0:1", 1),
         ("1d1h1m1s", 90061),
     ],
@@ -132,3 +138,30 @@ def test_the_newest_and_the_best_stay(lnas: Lnas, monkeypatch: pytest.MonkeyPatc
     lnas("run", *TINY, "--epochs", "1it:2it", "--recipe", "baseline", "--keep", "1", "--name", "kept")
     there = {path.name: checkpoint.describe(path).get("score") for path in checkpoint.every(Path("runs/kept/checkpoints"))}
     assert there == {"step-00000002": [1, 0.9], "step-00000003": [1, 0.3]}
+
+
+@pytest.mark.parametrize(("name", "option"), [("LNAS_MAX_TIME", "--max-time 3s"), ("LNAS_STOP_SIGNAL", "--stop-signal 3s")])
+def test_a_limit_in_the_environment_is_refused(lnas: Lnas, monkeypatch: pytest.MonkeyPatch, name: str, option: str) -> None:
+    monkeypatch.setenv(name, "3s")
+    refused = lnas("run", *TINY)
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"lnas: error: {name} is not read: it is no setting of the run; write {option}\n",
+    )
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_program_without_standard_streams_runs(tmp_path: Path, closed: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    line = f"exec {shlex.join([sys.executable, '-m', 'lnas', '--no-plugins', 'run', *TINY, '--name', 'r'])} {closed}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/r/report.html").exists()
+    assert "error" not in done.stdout + done.stderr
+
+
+def test_a_resumed_run_without_a_checkpoint_says_so(lnas: Lnas) -> None:
+    assert lnas("run", *TINY, "--name", "r", "--max-time", "0.001s").exit_code == 0
+    shutil.rmtree("runs/r/checkpoints")
+    again = lnas("resume", "r")
+    assert again.exit_code == 0 and "there is no checkpoint yet; the run begins anew\n" in again.stderr

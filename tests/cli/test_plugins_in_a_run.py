@@ -78,7 +78,8 @@ def test_cost_measures_any_network(lnas) -> None:
 def stopped(lnas, path: Path) -> str:
     """A run that failed at the end of its search, after the checkpoint of its last step."""
     text = path.read_text()
-    asked = "asked = 0\n    def genotype(self):\n        Mine.asked += 1\n        return super().genotype() if Mine.asked == 1 else 1 / 0"
+    asked = "asked = 0\n    def genotype(self):\n        Mine.asked += 1\n"
+    asked += "        return super().genotype() if Mine.asked == 1 else 1 / 0"
     path.write_text(text.replace("class Mine(lnas.Darts):\n    pass", f"class Mine(lnas.Darts):\n    {asked}"))
     result = lnas("run", "--strategy", "mine", *SMALL)
     assert result.exit_code == 1, result.stderr

@@ -135,7 +135,7 @@ def collapsed(step: int, *groups: str) -> EpochDone:
 
 WARNING = (
     "lnas: warning: the search has collapsed: 4 edges of normal learn nothing after search epoch 2; search for fewer epochs,"
-    " or with --strategy robust-darts or darts,unrolled=finite\n"
+    " with --strategy darts,unrolled=finite, or with robust-darts (lnas-robust)\n"
 )
 
 

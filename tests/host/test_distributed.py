@@ -678,7 +678,7 @@ def test_another_number_of_processes_is_told(tmp_path: Path, straight: Path) -> 
         assert saved is not None and checkpoint.describe(saved)["processes"] == 1
         well(lambda processes: went_on(tmp_path, processes), tmp_path)
         log = Log()
-        with pytest.raises(RunError, match=r"another processes \(2, now 1\); go back to it, or leave out --require-exact"):
+        with pytest.raises(RunError, match=r"would not be exact: processes \(2, now 1\); go back to what it was made with"):
             go(whole(), straight, require_exact=True)
         assert go(whole(), straight, observers=[log]).exact is False
     resumed = log.events[1]

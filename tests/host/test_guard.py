@@ -16,11 +16,15 @@ from lnas.builtin.weights import OwnTraining, WeightTraining
 from lnas.core.errors import ConfigError, NumericalError
 from lnas.core.learner import Learner
 from lnas.core.types import Batch, Loss, Metrics, Predict
+from lnas.host import checkpoint
 from lnas.host.assemble import build
 from lnas.host.config import Config
 from lnas.host.guard import Guard, NotFiniteError
+from lnas.host.launch import Place
 from lnas.host.on_nan import OnNan
+from lnas.host.packing import pack
 from lnas.host.plugins import Host
+from lnas.host.processes import Alone
 from lnas.host.rundir import RunDirectory
 
 X = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
@@ -181,6 +185,30 @@ def test_a_training_step_of_ones_own_is_watched_too() -> None:
         learner.step((X, Y))
 
 
+class ByHand(WeightTraining):
+    """An update without an optimizer that anybody could watch."""
+
+    def __init__(self, module: nn.Module, loss: Loss) -> None:
+        super().__init__(module, loss)
+        self.optimizers = ()
+
+    def step(self, train: Batch, val: Batch = None) -> Metrics:
+        loss = self.loss(self.module, train)
+        slopes = torch.autograd.grad(loss, list(self.module.parameters()))
+        with torch.no_grad():
+            for parameter, slope in zip(self.module.parameters(), slopes, strict=True):
+                parameter -= 0.1 * slope
+        return {}
+
+
+def test_a_loss_that_no_optimizer_used_is_looked_at_after_the_step() -> None:
+    learner, guard = ByHand(network(), lambda predict, batch: mean(predict, batch) * torch.nan), Guard(every=1)
+    guard.before(learner, "train", 0)
+    learner.step((X, Y))
+    with pytest.raises(NotFiniteError, match="the loss for theta was not finite at train step 1;"):
+        guard.after()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_nothing_waits_until_it_is_looked_at() -> None:
@@ -283,7 +311,7 @@ def test_a_run_that_goes_back_does_not_depend_on_where_its_checkpoints_are(
 def test_a_run_goes_back_as_often_as_it_may_and_not_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = [("search", 2, attempt) for attempt in range(3)]
     assert go(tmp_path / "three", monkeypatch, bad, "rollback:3")[0]["exact"] is True
-    with pytest.raises(NumericalError, match="at search step 3; .*; the run went back 2 times before") as caught:
+    with pytest.raises(NumericalError, match="at search step 3; the run went back 2 times before; start again with") as caught:
         go(tmp_path / "two", monkeypatch, bad, "rollback:2")
     assert caught.value.exit_code == 3
 
@@ -291,3 +319,60 @@ def test_a_run_goes_back_as_often_as_it_may_and_not_once_more(tmp_path: Path, mo
 def test_without_it_a_run_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotFiniteError, match="the loss for (alpha|theta) was not finite at train step 2"):
         go(tmp_path, monkeypatch, [("train", 1, 0)], "stop")
+
+
+def test_what_is_not_finite_is_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever put it there: here a hand that reaches into the network between two steps."""
+    step = WeightTraining.step
+
+    def spoiled(self: WeightTraining, train: Batch, val: Batch = None) -> Metrics:
+        metrics = step(self, train, val)
+        if self.sgd.t == 1:
+            with torch.no_grad():
+                next(self.module.parameters()).view(-1)[0] = torch.inf
+        return metrics
+
+    monkeypatch.setattr(WeightTraining, "step", spoiled)
+    with pytest.raises(NumericalError, match=r"stem.0.weight is not finite after train step 1; nothing of it is kept"):
+        go(tmp_path, monkeypatch, [], "stop")
+    for path in checkpoint.every(next(tmp_path.iterdir()) / "checkpoints"):
+        tensors, _ = pack(checkpoint.load(path))
+        assert all(tensor.isfinite().all() for tensor in tensors.values() if tensor.is_floating_point())
+
+
+def test_a_loop_that_looks_seldom_looks_before_anything_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: every update is done, and nothing of it is kept."""
+    monkeypatch.setattr(Guard, "on", classmethod(lambda cls, device, processes: cls(1000, processes)))
+    for index, bad in enumerate([("search", 1, 0), ("train", 2, 0), ("train", 5, 0)]):
+        out = tmp_path / str(index)
+        with pytest.raises(NotFiniteError, match=f"was not finite at {bad[0]} step {bad[1] + 1};"):
+            go(out, monkeypatch, [bad], "stop", longest=1e9)
+        [run] = out.iterdir()
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        assert all(row["stage"] != bad[0] or row.get("step", 0) <= bad[1] for row in rows)
+        for path in checkpoint.every(run / "checkpoints"):
+            tensors, _ = pack(checkpoint.load(path))
+            assert all(tensor.isfinite().all() for tensor in tensors.values() if tensor.is_floating_point())
+
+
+class Pair(Alone):
+    """Two processes, seen from one; the other finds what is in `other`."""
+
+    place = Place(0, 2)
+    other: Any = None
+
+    def exchange(self, value: Any) -> list[Any]:
+        return [value, self.other]
+
+
+def test_of_several_processes_all_stop_where_one_has_a_loss_that_is_not_finite() -> None:
+    pair = Pair()
+    learner, guard = WeightTraining(network(), mean), Guard(1, pair)
+    guard.before(learner, "train", 0)
+    learner.step((X, Y))
+    guard.after()
+    pair.other = ["the loss for theta", "train", 1]
+    guard.before(learner, "train", 1)
+    with pytest.raises(NotFiniteError, match="the loss for theta was not finite at train step 2;"):
+        learner.step((X, Y))
+    guard.look(together=False)

@@ -4,12 +4,12 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -513,12 +513,43 @@ def test_a_run_without_a_checkpoint_starts_again(tmp_path: Path, straight: Strai
     directory = make_directory(tmp_path)
     with pytest.raises(Crash):
         go(directory, before=crash_at(25), every=1e9)
-    for path in directory.checkpoints.glob("step-*"):
+    shutil.rmtree(directory.checkpoints)
+    assert_same(go(directory), directory, straight)
+
+
+@pytest.mark.filterwarnings("ignore:.*it is kept as:RuntimeWarning")
+def test_a_run_of_which_no_checkpoint_is_whole_is_not_begun_anew(tmp_path: Path) -> None:
+    directory = make_directory(tmp_path)
+    with pytest.raises(Crash):
+        go(directory, before=crash_at(25))
+    before = directory.metrics.read_bytes(), directory.status.read_text()
+    there = list(directory.checkpoints.glob("step-*"))
+    for path in there:
         (path / "MANIFEST.json").unlink()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        result = go(directory)
-    assert_same(result, directory, straight)
+    for _ in range(2):
+        with pytest.raises(RunError, match="no checkpoint of .* is whole; put one back from a copy, or start a new run"):
+            go(directory)
+    assert (directory.metrics.read_bytes(), directory.status.read_text()) == before
+    assert len(list(directory.checkpoints.glob("*.damaged"))) == len(there) >= 2
+
+
+def test_other_data_are_named_and_remembered(tmp_path: Path) -> None:
+    directory = make_directory(tmp_path)
+    with pytest.raises(Crash):
+        go(directory, before=crash_at(9))
+
+    class Others(Points):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x[20] += 1e-3
+
+    def resume(**keywords: bool) -> Result:
+        stream = Stream(Others(), batch=4, seed=SEED)
+        return run(make_pipeline(), stream, directory, correct=correct, seed=SEED, device=CPU, **keywords)
+
+    with pytest.raises(RunError, match="would not be exact: data \\(.*, now .*\\); go back"):
+        resume(require_exact=True)
+    assert resume().exact is False
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, straight: Straight) -> None:
@@ -598,7 +629,7 @@ def test_another_machine_is_named_and_remembered(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("lnas.host.keeper.fingerprint", lambda device: {**here, "threads": 64})
     before = directory.metrics.read_bytes(), directory.status.read_text()
     with pytest.raises(
-        RunError, match=rf"another threads \({here['threads']}, now 64\); go back to it, or leave out --require-exact"
+        RunError, match=rf"would not be exact: threads \({here['threads']}, now 64\); go back to what it was made with"
     ):
         go(directory, require_exact=True)
     assert (directory.metrics.read_bytes(), directory.status.read_text()) == before

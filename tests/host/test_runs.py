@@ -73,7 +73,6 @@ BROKEN: dict[str, tuple[Callable[[RunDirectory], object], str]] = {
     "status a directory": (lambda run: (run.status.unlink(), run.status.mkdir()), "status.json: cannot be read: Is a directory"),
     "config missing": (lambda run: run.config.unlink(), "config.toml: cannot be read"),
     "config no TOML": (lambda run: run.config.write_text("="), "config.toml: cannot be read"),
-    "summary missing": (lambda run: run.summary.unlink(), "summary.json: missing"),
     "summary of other things": (lambda run: run.summary.write_text('{"accuracy": null}'), "summary.json: it does not say"),
     "made by half": (lambda run: (run.status.unlink(), run.config.unlink()), "status.json: missing"),
 }

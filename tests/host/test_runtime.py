@@ -136,7 +136,7 @@ def test_the_environment_is_json_and_names_what_decides_the_bytes() -> None:
     document = runtime.environment(CPU, command=["lnas", "run", "--name", "a b"], plugins=[{"name": "extras", "version": "1"}])
     assert json.loads(json.dumps(document)) == document
     assert list(document) == [
-        *("lnas", "python", "platform", "torch", "device", "device_name", "threads", "command", "plugins", "started")
+        *("python", "platform", "lnas", "torch", "device", "device_name", "threads", "command", "plugins", "started")
     ]
     assert document["command"] == "lnas run --name 'a b'"
     assert document["python"] == platform.python_version()

@@ -185,7 +185,7 @@ def test_a_run_that_went_on_elsewhere_says_so(make_run: MakeRun) -> None:
     assert "another torch" not in render(run)
     summary = json.loads((run / "summary.json").read_text())
     (run / "summary.json").write_text(json.dumps({**summary, "exact": False}))
-    assert "went on with another torch, device or number of threads" in Page(render(run)).text
+    assert "went on with other libraries, data, threads, processes or another device" in Page(render(run)).text
 
 
 def test_the_time_per_epoch_is_shown_from_the_second_epoch_of_a_pruned_search_on(make_run: MakeRun) -> None:
