@@ -1,6 +1,8 @@
 """The short form: every target at its corpus and at changes of it by chance.  The long form needs atheris."""
 
 import importlib.util
+import tempfile
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -46,6 +48,14 @@ def test_a_reader_that_raises_anything_else_is_found(monkeypatch: pytest.MonkeyP
     assert outcome.broken[0].startswith("weak: KeyError: 'x' at b'")
 
 
+def test_a_reader_that_is_slow_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(fuzz.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(targets, "TARGETS", {"slow": Target(lambda data: now.append(now.pop() + len(data)), (b"abc", b"abcdef"))})
+    outcome = fuzz.by_chance("slow", 0, seed=0)
+    assert (outcome.tried, outcome.held, outcome.broken) == (2, 1, ["slow: took 6.0 s at b'abcdef'"])
+
+
 def test_the_same_seed_makes_the_same_changes() -> None:
     import random
 
@@ -54,8 +64,10 @@ def test_the_same_seed_makes_the_same_changes() -> None:
     assert len(set(one)) > 40
 
 
-def test_without_atheris_the_long_form_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_atheris_the_long_form_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = CliRunner().invoke(main, ["fuzz", "--count", "10"])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "Error: the long form needs atheris, which is not installed: pip install atheris\n"
+    assert list(tmp_path.iterdir()) == []

@@ -166,10 +166,11 @@ BITS = st.integers(0, 7)
 
 class Runs(RuleBasedStateMachine):
     straight: ClassVar[Straight]
+    root: ClassVar[Path]
 
     @initialize()
     def begin(self) -> None:
-        self.out = Path(tempfile.mkdtemp())
+        self.out = Path(tempfile.mkdtemp(dir=self.root))
         self.directory = make_directory(self.out)
         self.good: set[int] = set()
         """The steps of checkpoints that were saved, and that no rule has damaged."""
@@ -189,6 +190,8 @@ class Runs(RuleBasedStateMachine):
 
     def attempt(self, steps: int, end: str, every: float) -> None:
         """Resume, do so many steps, and die before the next, or be asked to stop in the last."""
+        if self.to_be_set_aside and not self.good:
+            return self.refused()
         begun = self.newest
         after = begun + steps
         died = self.out / "as it was when it died"
@@ -221,6 +224,17 @@ class Runs(RuleBasedStateMachine):
         for path in self.directory.checkpoints.glob("*.damaged"):
             self.damaged.setdefault(path.name, self.bytes_of(path))
         assert not [content for content in self.to_be_set_aside if content not in self.damaged.values()]
+
+    def refused(self) -> None:
+        """What no whole checkpoint is left of is not begun again under the same name; the user begins anew."""
+        for _ in range(2):
+            with warnings.catch_warnings(), pytest.raises(lnas.RunError, match="no checkpoint of .* is whole"):
+                warnings.simplefilter("ignore", RuntimeWarning)
+                go(self.directory, make_pipeline())
+            kept = [self.bytes_of(path) for path in self.directory.checkpoints.glob("*.damaged")]
+            assert not [content for content in self.to_be_set_aside if content not in kept]
+        shutil.rmtree(self.out)
+        self.begin()
 
     def place(self, step: int) -> Path:
         return self.directory.checkpoints / f"step-{step:08d}"
@@ -302,8 +316,11 @@ class Runs(RuleBasedStateMachine):
                 assert self.bytes_of(self.directory.checkpoints / name) == content
 
 
-def test_a_run_directory_survives_whatever_happens_to_it(straight: Straight, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_directory_survives_whatever_happens_to_it(
+    straight: Straight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Runs, "straight", straight, raising=False)
+    monkeypatch.setattr(Runs, "root", tmp_path, raising=False)
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
     found = [Phase.explicit, Phase.generate]  # a run that fails is short enough to be read as it is
     given = settings(

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from benchmarks.chaos.tiny import RESUME, RUN, Program, directory, server
+from benchmarks.chaos.tiny import RESUME, RUN, STEPS, Program, directory, server
 
 
 def test_another_number_of_threads_is_named_refused_or_remembered(tmp_path: Path) -> None:
     with server() as forks:
         program = Program(forks, tmp_path)
-        assert program.call(RUN, kill=("after a save", 3)) == -9
+        assert program.call(RUN, kill=("after a save", STEPS - 1)) == -9
         before = {path: path.read_bytes() for path in directory(tmp_path).rglob("*") if path.is_file()}
 
         def resumed(*more: str) -> int:
@@ -18,7 +18,7 @@ def test_another_number_of_threads_is_named_refused_or_remembered(tmp_path: Path
 
         program.errors.unlink()
         assert resumed("--require-exact") == 2
-        assert "was made with another threads (1, now 2); go back to it" in program.last_words()
+        assert "would not be exact: threads (1, now 2); go back to what it was made with" in program.last_words()
         after = {path: path.read_bytes() for path in directory(tmp_path).rglob("*") if path.is_file()}
         assert {path for path in before if before[path] != after[path]} <= {directory(tmp_path) / "lock"}
         assert before.keys() == after.keys()

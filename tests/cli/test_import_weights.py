@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,37 @@ def test_code_is_not_run(lnas) -> None:
         assert os.listdir() == ["theirs.pt"]
     torch.load("theirs.pt", weights_only=False)
     assert Path("ran").exists(), "the payload is none, and the test shows nothing"
+
+
+def test_a_damaged_file_is_one_line_and_writes_nothing(lnas, weights: dict[str, torch.Tensor]) -> None:
+    data = bytearray(Path("theirs.pt").read_bytes())
+    data[data.index(weights["0.weight"].numpy().tobytes()) + 2] ^= 1
+    Path("theirs.pt").write_bytes(data)
+    result = lnas(*FULL)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "lnas: error: theirs.pt is a broken archive: Bad CRC-32 for file 'theirs/data/0'\n"
+    assert os.listdir() == ["theirs.pt"]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor_is_one_line_without_words_of_torch(lnas) -> None:
+    torch.save({"a": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, "theirs.pt")
+    result = lnas("import-weights", "theirs.pt", "ours.safetensors")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "lnas: error: theirs.pt: 'a' is a nested tensor, which a safetensors file cannot hold\n"
+
+
+def test_what_does_not_fit_on_the_disk_is_not_built(lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It claims 4 GB out of 2 kB, and the disk has one byte less."""
+    torch.save({"a": torch.zeros(1).expand(10**5, 10**4)}, "theirs.pt")
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr("lnas.host.documents.most_of_tensors", lambda: 2**40)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=4 * 10**9 - 1))
+    monkeypatch.setattr(checkpoint, "save_tensors", lambda path, tensors: pytest.fail("built"))
+    result = lnas("import-weights", "theirs.pt", "ours.safetensors")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "needs about 4,000.0 MB; free space" in result.stderr
+    assert os.listdir() == ["theirs.pt"]
 
 
 BAD = {

@@ -39,7 +39,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
         if stack:
             parents[name] = stack[-1][1]
         stack.append((depth, name))
-    assert len(parents) == 9
+    assert len(parents) == 11
     for name, parent in parents.items():
         assert getattr(errors, parent) in getattr(errors, name).__bases__
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from lnas.core.errors import RunError
 from lnas.core.optimizers import drop_parameters, load_optimizer_state, mask_moments, optimizer_state
 
 
@@ -65,6 +66,33 @@ def test_training_goes_on_from_a_loaded_state_bit_for_bit(name: str) -> None:
     train(other, resumed, 3, seed=1)
     for mine, theirs in zip(other.parameters(), module.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("mode", ["amsgrad", "capturable", "maximize", "foreach", "fused", "differentiable"])
+def test_a_state_of_an_optimizer_of_another_kind_is_refused_and_nothing_is_loaded(mode: str) -> None:
+    module = network()
+    optimizer = MAKE["adamw"](module)
+    train(module, optimizer, 2)
+    state, before = copy.deepcopy(optimizer_state(optimizer)), copy.deepcopy(optimizer.state_dict())
+    state["settings"][0].update({mode: not state["settings"][0][mode], "lr": 123.0})
+    for moments in state["moments"].values():
+        moments["exp_avg"] += 1
+    with pytest.raises(RunError, match=f"AdamW was saved with {mode} True; here it is (False|None)$"):
+        load_optimizer_state(optimizer, state)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"]
+    assert torch.equal(after["state"][0]["exp_avg"], before["state"][0]["exp_avg"])
+
+
+def test_a_setting_that_one_side_does_not_have_is_no_difference() -> None:
+    """Versions of torch add some."""
+    module = network()
+    optimizer = MAKE["adamw"](module)
+    state = copy.deepcopy(optimizer_state(optimizer))
+    del state["settings"][0]["capturable"]
+    del optimizer.param_groups[0]["fused"]
+    load_optimizer_state(optimizer, state)
+    assert optimizer.param_groups[0]["capturable"] is False
 
 
 def test_a_loaded_state_is_not_shared(name: str) -> None:

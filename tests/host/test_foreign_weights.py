@@ -158,6 +158,32 @@ def other_archive(path: Path) -> None:
         archive.writestr("a.txt", "a")
 
 
+def rewritten(path: Path, change: Callable[[str, bytes], bytes], *, twice: str = "") -> None:
+    """An archive of whole records, some of them others than torch.save wrote."""
+    save({"w": torch.arange(1.0, 4)}, path.with_name("b.pt"))
+    with warnings.catch_warnings(), zipfile.ZipFile(path.with_name("b.pt")) as one, zipfile.ZipFile(path, "w") as other:
+        warnings.simplefilter("ignore")
+        for name in one.namelist():
+            for _ in range(1 + (bool(twice) and name.endswith(twice))):
+                other.writestr(name, change(name, one.read(name)))
+
+
+def values(data: bytes) -> Callable[[str, bytes], bytes]:
+    return lambda name, old: data if name.endswith("data/0") else old
+
+
+def bit_flipped(path: Path) -> None:
+    save({"w": torch.arange(1.0, 4)}, path)
+    data = bytearray(path.read_bytes())
+    data[data.index(torch.arange(1.0, 4).numpy().tobytes()) + 5] ^= 1
+    path.write_bytes(data)
+
+
+def after(path: Path, junk: bytes) -> None:
+    save({"w": torch.ones(2)}, path)
+    path.write_bytes(junk + path.read_bytes())
+
+
 def cut(path: Path, *, legacy: bool) -> None:
     save({"w": torch.ones(20)}, path, legacy=legacy)
     path.write_bytes(path.read_bytes()[:-30])
@@ -185,6 +211,30 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda p: save({}, p), "holds nothing, and no tensors by name"),
     "numbers": (lambda p: save({"a": 1}, p), "is no mapping of names to tensors: 'a' is a int"),
     "sparse": (lambda p: save({"a": torch.eye(2).to_sparse()}, p), "'a' is a float32 sparse_coo tensor"),
+    "nested": (
+        lambda p: save({"a": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, p),
+        "'a' is a nested tensor, which a safetensors file cannot hold",
+    ),
+    "quantized": (
+        lambda p: save({"a": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8)}, p),
+        "'a' is a quantized tensor, which a safetensors",
+    ),
+    "meta": (lambda p: save({"a": torch.ones(2, device="meta")}, p), "'a' is a meta tensor, which a safetensors file"),
+    "too short": (lambda p: rewritten(p, values(b"\0")), "is damaged: 'w' asks for 12 bytes of values, and no record"),
+    "too long": (lambda p: rewritten(p, values(bytes(13))), "is damaged: 'w' asks for 12 bytes of values, and no record"),
+    "empty values": (lambda p: rewritten(p, values(b"")), "is damaged: 'w' asks for 12 bytes of values, and no record"),
+    "a flipped bit": (bit_flipped, "is a broken archive: Bad CRC-32 for file 'a/data/0'"),
+    "two of a name": (lambda p: rewritten(p, lambda name, old: old, twice="data/0"), "two of its records have the same name"),
+    "another byte order": (
+        lambda p: rewritten(p, lambda name, old: b"big" if name.endswith("byteorder") else old),
+        "was written by a machine of another byte order",
+    ),
+    "after junk": (lambda p: after(p, b"junk"), "has something before the archive that torch.save wrote"),
+    "after the head of a pickle": (lambda p: after(p, b"\x80\x02"), "is no file of torch.save that can be read|nothing in it"),
+    "after another archive": (
+        lambda p: after(p, save({"w": torch.zeros(2)}, p).read_bytes()),
+        "is damaged|is a broken archive|is no file of torch.save",
+    ),
     "complex128": (lambda p: save({"a": torch.ones(1, dtype=torch.complex128)}, p), "'a' is a complex128 strided tensor"),
     "a view that claims too much": (
         lambda p: save({"a": torch.ones(1).expand(10**6, 10**6)}, p),
@@ -194,6 +244,8 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize(("make", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_is_no_weights_is_refused_in_one_line(tmp_path: Path, make: Callable[[Path], object], words: str) -> None:
     make(tmp_path / "a.pt")
@@ -207,3 +259,38 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     assert len(load(path, most=path.stat().st_size)) == 1
     with pytest.raises(ConfigError, match=r"has [\d,]+ bytes; at most 4,000 are read: see --max-size"):
         load(path, most=4000)
+
+
+def test_a_changed_byte_anywhere_is_seen_or_harmless(tmp_path: Path) -> None:
+    """Every byte of the archive in turn: what is read is what was saved, or nothing is."""
+    weights = {"w": torch.arange(1.0, 4)}
+    path = save(weights, tmp_path / "a.pt")
+    data, refused = path.read_bytes(), 0
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        try:
+            assert same(load(path), weights), place
+        except ConfigError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 300
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_views_that_ask_for_more_than_the_memory_are_not_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, legacy: bool
+) -> None:
+    path = save({name: torch.zeros(1).expand(30_000, 30_000) for name in "abc"}, tmp_path / "a.pt", legacy=legacy)
+    assert path.stat().st_size < 3000
+    monkeypatch.setattr("lnas.host.documents.most_of_tensors", lambda: 10_799_999_999)
+    words = r"holds tensors of 10,800,000,000 bytes; at most 10,799,999,999 are read on this machine, half of its memory"
+    with pytest.raises(ConfigError, match=words):
+        load(path, most=2**35)
+    monkeypatch.setattr("lnas.host.documents.most_of_tensors", lambda: 10_800_000_000)
+    assert len(load(path, most=2**35)) == 3
+
+
+def test_values_in_one_memory_are_read(tmp_path: Path) -> None:
+    base = torch.arange(12.0)
+    shared = {"all": base, "half": base[6:], "every": base[::2], "one": base[3:4].expand(5)}
+    assert same(load(save(shared, tmp_path / "a.pt")), shared)

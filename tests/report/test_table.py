@@ -22,7 +22,7 @@ SUMMARY = {
     "costs": {"energy,unit=J": 1234.5678, "broken": None},
     "strategy": "gdas,temperature=5",
     "space": "cells,channels=8",
-    "digest": "sha256:00",
+    "digest": "sha256:0123456789abcdef",
 }
 
 
@@ -52,6 +52,7 @@ def test_every_figure_has_its_row() -> None:
         ("Time, train", "1 h 2 min"),
         ("Strategy", "gdas,temperature=5"),
         ("Space", "cells,channels=8"),
+        ("Digest", "sha256:0123456789ab"),
     )
 
 
@@ -129,3 +130,10 @@ def test_a_collapsed_search_has_a_row_in_red() -> None:
 def test_a_search_that_has_not_collapsed_has_a_row_of_its_operations_alone() -> None:
     assert rows({"collapse": {"normal": {**COLLAPSE, "since": None}}}) == (("Parameter-free operations", "6 of 8 in normal"),)
     assert rows({"collapse": {}}) == rows({"collapse": None}) == ()
+
+
+def test_a_run_that_is_not_exact_has_a_row_in_yellow() -> None:
+    row = ("Not exact", "resumed on another torch, device or number of threads or processes")
+    assert rows({"exact": False}) == (row,)
+    assert rows({"exact": True}) == rows({"exact": None}) == ()
+    assert "\x1b[33mNot exact" in printed({"exact": False})

@@ -1,6 +1,7 @@
 """Runs with a part that are killed, and parts that do not outlive it; suites that another process makes again."""
 
 import json
+import time
 import unittest
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from torch import nn
 import lnas
 from lnas.builtin.darts import Darts
 from lnas.builtin.targets import Theta
-from lnas.testing import StrategySuite, TargetSuite
+from lnas.testing import StrategySuite, TargetSuite, survival
 from lnas.testing.elsewhere import described, found
 from lnas.testing.plugin import suite_of
 from lnas.testing.subjects import tiny_choices, tiny_network
@@ -58,6 +59,11 @@ class NeverWorks(Darts):
         raise lnas.PluginError("no step can be done")
 
 
+class NeverEnds(Darts):
+    def step(self, train: Any, val: Any = None) -> Any:
+        time.sleep(1000)
+
+
 class OfOneThatRemembers(OnChoices):
     part = RemembersInItsModule
 
@@ -68,6 +74,10 @@ class OfOneThatStumbles(OnChoices):
 
 class OfOneThatNeverWorks(OnChoices):
     part = NeverWorks
+
+
+class OfOneThatNeverEnds(OnChoices):
+    part = NeverEnds
 
 
 class PrunesByMemory(Theta):
@@ -120,6 +130,12 @@ def test_a_part_that_loses_something_with_its_process_is_found_out(suite: Any, w
         suite().test_a_killed_run_ends_with_the_same_bytes()
     assert words in str(broken.value)
     assert "\n" not in str(broken.value)
+
+
+def test_one_that_takes_for_ever_is_ended_and_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survival, "LIMIT", 2)
+    with pytest.raises(Violation, match="^the runs on choices, straight, killed and resumed, took more than 2 s$"):
+        OfOneThatNeverEnds().test_a_killed_run_ends_with_the_same_bytes()
 
 
 def test_in_one_process_all_of_that_is_invisible() -> None:

@@ -28,7 +28,7 @@ def test_a_finished_run_is_whole(finished: Path, look: Look) -> None:
     assert not found.files("wrong") | found.files("absent") | found.files("noted"), found.words
     assert found.files("ok") >= {"genotype.json", *ALWAYS, *AT_THE_END}
     digest = json.loads((finished / "summary.json").read_text())["digest"]
-    assert f"model.safetensors: {digest}" in found.words
+    assert f"model.safetensors: digest {digest}" in found.words
 
 
 def test_a_killed_run_is_whole(killed: Path, look: Look) -> None:
@@ -128,3 +128,18 @@ def test_a_run_whose_status_has_no_schema_number_is_read(finished: Path, look: L
     assert status.pop("schema") == 1
     (finished / "status.json").write_text(json.dumps(status))
     assert look(finished).files("wrong") == set()
+
+
+def test_a_finished_run_without_checkpoints_is_whole(finished: Path, look: Look) -> None:
+    shutil.rmtree(finished / "checkpoints")
+    found = look(finished)
+    assert found.files("wrong") == set(), found.words
+    assert "checkpoints: the result is compared with none; nothing else needs one" in found.words
+
+
+def test_a_marker_that_is_missing_or_a_link_is_noted(finished: Path, look: Look) -> None:
+    marker = finished / ".lnas-run"
+    for damage in (marker.unlink, lambda: marker.symlink_to("config.toml")):
+        damage()
+        found = look(finished)
+        assert (found.files("wrong"), found.files("noted")) == (set(), {".lnas-run"}), found.words
