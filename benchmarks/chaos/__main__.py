@@ -30,7 +30,12 @@ def main(name: str, count: int | None, seed: int, folder: Path | None) -> None:
     experiment = import_module(f"benchmarks.chaos.{name}")
     place = folder or Path(tempfile.mkdtemp(prefix=f"lnas-chaos-{name}-"))
     place.mkdir(parents=True, exist_ok=True)
-    outcome = experiment.measure(count or experiment.LONG, seed, place)
+    try:
+        outcome = experiment.measure(count or experiment.LONG, seed, place)
+    except click.ClickException:  # it did not even begin
+        if folder is None:
+            shutil.rmtree(place)
+        raise
     if folder is None and outcome.held == outcome.tried:  # else it is what one wants to look at
         shutil.rmtree(place)
     click.echo(f"{name}: {outcome.held} of {outcome.tried} held")

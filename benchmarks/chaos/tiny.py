@@ -70,8 +70,8 @@ class Program:
         return RESUME if self.resumable() else RUN
 
     def resumable(self) -> bool:
-        """Whether there is a run."""
-        return (directory(self.folder) / "status.json").exists()
+        """Whether there is a run; one that has lost files is still one."""
+        return os.path.lexists(directory(self.folder))
 
     def last_words(self) -> str:
         """The last line on standard error."""
@@ -95,6 +95,12 @@ def traces(run: Path) -> dict[str, object]:
     left["the last checkpoint"] = (last.name, (last / "tensors.safetensors").read_bytes())
     left["its files"] = sorted(path.name for path in run.iterdir())
     return left
+
+
+def finished(run: Path) -> bool:
+    """Whether the run says that it has come to its end."""
+    status = run / "status.json"
+    return status.exists() and json.loads(status.read_text())["state"] == "finished"
 
 
 def differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:

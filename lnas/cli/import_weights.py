@@ -36,6 +36,7 @@ def import_weights(file: Path, out: Path, key: str | None, prefix: str, gib: str
     """Write the tensors of FILE, which torch.save wrote, to a safetensors file, in which nothing can be run.
 
     FILE may hold tensors and plain containers only: code in it is not run, but refused. lnas reads no such file anywhere else.
+    Every checksum of FILE is compared first; what torch before 1.6 wrote has none.
     """
     most = _bytes(gib)
     if out.suffix != SUFFIX:
@@ -44,10 +45,11 @@ def import_weights(file: Path, out: Path, key: str | None, prefix: str, gib: str
         raise ConfigError(f"{out.parent} is no folder; make it first")
     if (out.exists() or out.is_symlink()) and not force:
         raise ConfigError(f"{out} is there already; choose another name, or add --force")
-    from lnas.host import checkpoint
+    from lnas.host import checkpoint, durable
     from lnas.host.foreign_weights import read
 
     tensors = read(file, key=key, prefix=prefix, most=most)
+    durable.require_room(out.parent, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
     checkpoint.save_tensors(out, tensors)
     values = sum(tensor.numel() for tensor in tensors.values())
     dtypes = _dtypes(tensors)

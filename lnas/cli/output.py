@@ -29,12 +29,18 @@ def result(*parts: "RenderableType") -> None:
     """Print a result for people: sentences, broken where the terminal ends, and rich's tables."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else _UNBROKEN
-    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+    console = Console(file=sys.stdout, width=width(), markup=False, emoji=False, highlight=False)
     with console.capture() as captured:  # rich ends the program itself where the reader of a pipe went away
         for part in parts:
             console.print(plain(part) if isinstance(part, str) else part)
     _write(captured.get())
+
+
+def width() -> int:
+    """Columns of what is printed as a result."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout).width if sys.stdout.isatty() else _UNBROKEN
 
 
 def document(value: Mapping[str, object]) -> None:

@@ -1,10 +1,27 @@
 """Which run a user means: a path, a name, or `latest`."""
 
+import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
 
 OUT = "runs"
 """The folder of all runs, unless LNAS_OUT names another."""
+LATEST = "latest"
+WHAT_RUN_IS = (
+    f"RUN is a directory, the name of a run in LNAS_OUT or {OUT}, or `{LATEST}`: the one there whose status changed last."
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def of_a_run(command: F) -> F:
+    """Give a command the argument RUN, and say at the end of its help what that may be."""
+    command.__doc__ = f"{inspect.getdoc(command)}\n\n{WHAT_RUN_IS}"
+    return click.argument("run")(command)
 
 
 def found(run: str) -> Path:
@@ -29,7 +46,7 @@ def meant(run: str) -> Path:
     """
     from lnas.host.rundir import RunDirectory
 
-    if run == "latest":
+    if run == LATEST:
         return RunDirectory.latest(folder()).path
     path = Path(run)
     if not os.path.lexists(path) and path.name == run and os.path.lexists(folder() / run):

@@ -7,27 +7,30 @@ from typing import TYPE_CHECKING
 import click
 
 from lnas.cli import output
-from lnas.cli.place import found
+from lnas.cli.place import found, of_a_run
 from lnas.cli.session import Session, pass_session
 from lnas.cli.tables import table
+from lnas.report.text import line
 
 if TYPE_CHECKING:
     from lnas.report.read import RunFiles
 
 
 @click.command(short_help="Show what a run came to.")
-@click.argument("run")
+@of_a_run
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one line of JSON: summary.json, or status.json of an unfinished run."
 )
 def show(run: str, as_json: bool) -> None:
-    """Show what RUN came to, or where it stands; `latest` is the run whose status changed last."""
+    """Show what RUN came to, or where it stands."""
     tell(found(run), as_json=as_json)
 
 
 def tell(path: Path, *, as_json: bool) -> None:
     """Print what a run came to, or where it stands."""
     from lnas.host import documents
+    from lnas.host.rundir import RunDirectory
+    from lnas.host.runs import actual
     from lnas.report.read import read
 
     files = read(path)
@@ -41,13 +44,13 @@ def tell(path: Path, *, as_json: bool) -> None:
         report = path / "report.html"
         output.text(f"Report: {report}" if report.exists() else f"There is no report; write it with: lnas report {_quoted(path)}")
     else:
-        output.result(str(path), table(_standing(files)))
-        running = files.status is not None and files.status.state == "running"
-        output.text(f"{'If no process runs it any more' if running else 'To go on'}: lnas resume {_quoted(path)}")
+        state = None if files.status is None else actual(RunDirectory(path), files.status.state)
+        output.result(line(str(path)), table(_standing(files, state)))
+        output.text(f"{'If it is stopped' if state == 'running' else 'To go on'}: lnas resume {_quoted(path)}")
 
 
 @click.command("eval", short_help="Measure the network of a run again.")
-@click.argument("run")
+@of_a_run
 @click.option("--data", metavar="SPEC", help="Other data of the same shape and classes.  [default: the data of the run]")
 @click.option("--device", metavar="NAME", default="auto", help="auto, cpu, cuda or cuda:N.  [default: auto]")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
@@ -73,11 +76,11 @@ def evaluate(session: Session, run: str, data: str | None, device: str, as_json:
     else:
         right = round(accuracy * examples)
         rows = [("Data", str(config.data)), ("Accuracy, test", f"{100 * accuracy:.2f} % ({right:,} of {examples:,})")]
-        output.result(str(directory.path), table(rows))
+        output.result(line(str(directory.path)), table(rows))
 
 
 @click.command(short_help="Write the report of a run again.")
-@click.argument("run")
+@of_a_run
 @pass_session
 def report(session: Session, run: str) -> None:
     """Write report.html of RUN again, and print where it lies."""
@@ -90,11 +93,11 @@ def _quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
-def _standing(files: "RunFiles") -> list[tuple[str, str]]:
-    """Where an unfinished run stands."""
+def _standing(files: "RunFiles", state: str | None) -> list[tuple[str, str]]:
+    """Where an unfinished run stands, which is in that state."""
     rows = []
     if (status := files.status) is not None:
-        rows.append(("State", status.state))
+        rows.append(("State", state or status.state))
         if status.stage is not None and status.step is not None and status.steps is not None:
             rows.append(("Stage", f"{status.stage}, step {status.step:,} of {status.steps:,}"))
     if files.epochs and (accuracy := files.epochs[-1].validation_accuracy) is not None:

@@ -6,14 +6,14 @@ weights knows tensors and plain containers, and refuses everything else before i
 
 import re
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lnas.core.errors import ConfigError, PluginError
+from lnas.host import documents, foreign_archive
 from lnas.host.packing import pack
 from lnas.host.spec import shown
 
@@ -32,66 +32,77 @@ def read(path: Path, *, key: str | None, prefix: str, most: int) -> dict[str, Te
         prefix: taken off the names that begin with it.
         most: bytes that the file may have, and all tensors together.
 
+    Returns:
+        Views into the file, where it is an archive: nothing is copied yet.
+
     Raises:
-        ConfigError: in one line, where it is too large, holds more than tensors, or holds them under another key.
+        ConfigError: in one line, where it is too large, damaged, holds more than tensors, or holds them under another key.
+            The format of torch before 1.6 has no checksums, so that a damage of its values is not noticed.
     """
-    content = _content(path, most)
+    _check_file(path, most)
+    records = foreign_archive.checked(path) if foreign_archive.begins(path) else None
+    content = _content(path, mapped=records is not None)
     weights = _under(content, key, path) if key is not None else _top(content, path)
     tensors = _stripped(weights, prefix, path)
-    total = 0
     for name, tensor in tensors.items():
-        try:
-            pack({"tensor": tensor})
-        except PluginError:
-            form = f"{str(tensor.dtype).removeprefix('torch.')} {str(tensor.layout).removeprefix('torch.')}"
-            raise ConfigError(f"{path}: {shown(name)} is a {form} tensor, which a safetensors file cannot hold") from None
-        total += tensor.numel() * tensor.element_size()
-    if total > most:  # a view may claim far more than there is in the file
-        raise ConfigError(f"{path} holds tensors of {total:,} bytes; at most {most:,} are read: see --max-size")
+        if unfit := _unfit(tensor):
+            raise ConfigError(f"{path}: {shown(name)} is a {unfit} tensor, which a safetensors file cannot hold")
+    _check_total(path, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()), most)
+    if records is not None:
+        foreign_archive.check_values(path, tensors, records)
     return tensors
 
 
-def _content(path: Path, most: int) -> object:
+def _check_file(path: Path, most: int) -> None:
     try:
         size = path.stat().st_size
-        zipped = False
-        if path.is_file():
-            with path.open("rb") as file:
-                zipped = file.read(2) == b"PK" or zipfile.is_zipfile(file)
+        regular = path.is_file()
+        if regular:
+            path.open("rb").close()
     except (OSError, ValueError) as error:
         raise ConfigError(f"{shown(str(path))} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not path.is_file():
+    if not regular:
         raise ConfigError(f"{path} is no regular file")
     if size > most:
         raise ConfigError(f"{path} has {size:,} bytes; at most {most:,} are read: see --max-size")
-    if zipped:
-        _check_archive(path)
+
+
+def _content(path: Path, *, mapped: bool) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about its own old formats
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # whatever a reader of a foreign format raises
         raise ConfigError(f"{path} {_reason(error)}") from None
 
 
-def _check_archive(path: Path) -> None:
-    """A file of `torch.save` is a zip archive whose members are stored as they are.
-
-    Raises:
-        ConfigError: where it is another archive, a TorchScript program or packed.
-    """
+def _unfit(tensor: Tensor) -> str:
+    """What a tensor is that a safetensors file cannot hold; empty where it can.  Only a plain one may be asked for its values."""
+    if type(tensor) not in (Tensor, nn.Parameter):
+        return type(tensor).__name__
+    if tensor.is_nested:
+        return "nested"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.is_meta:
+        return "meta"
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ConfigError(f"{path} is a broken archive: {error}") from None
-    names = [member.filename.rpartition("/")[2] for member in members]
-    if "constants.pkl" in names:
-        raise ConfigError(f"{path} is a TorchScript program, not weights; save the state_dict() of the module instead")
-    if "data.pkl" not in names:
-        raise ConfigError(f"{path} is an archive, but none that torch.save wrote")
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ConfigError(f"{path} is a packed archive; torch.save does not pack, so lnas does not unpack")
+        if tensor.layout == torch.strided:
+            pack({"tensor": tensor})
+            return ""
+    except PluginError:
+        pass
+    return f"{str(tensor.dtype).removeprefix('torch.')} {str(tensor.layout).removeprefix('torch.')}"
+
+
+def _check_total(path: Path, total: int, most: int) -> None:
+    """Of all tensors: a view may claim far more than there is in the file."""
+    if total > most:
+        raise ConfigError(f"{path} holds tensors of {total:,} bytes; at most {most:,} are read: see --max-size")
+    if total > (memory := documents.most_of_tensors()):
+        raise ConfigError(
+            f"{path} holds tensors of {total:,} bytes; at most {memory:,} are read on this machine, half of its memory"
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lnas.core.errors import ConfigError, RunError, RunInUseError
+from lnas.core.errors import ConfigError, LnasError, RunError, RunInUseError
 from lnas.host import documents, durable, lock, toml
 from lnas.host.rundir import RunDirectory
 
@@ -33,6 +33,7 @@ class Entry:
         stage, step, steps: where it stands.
         recipe: its name, or None where config.toml does not say.
         validation, test: accuracies of a finished run.
+        exact: of a finished run, False where it was resumed on another torch, device or number of threads or processes.
         size: bytes in all its files.
         updated: when its status was written, in ISO 8601.
     """
@@ -46,6 +47,7 @@ class Entry:
     recipe: str | None = None
     validation: float | None = None
     test: float | None = None
+    exact: bool | None = None
     size: int = 0
     updated: str | None = None
 
@@ -75,7 +77,7 @@ def leftovers(out: Path) -> tuple[Path, ...]:
         try:
             fresh = match[1] == "tmp" and time.time() - path.stat().st_mtime < _MAKING
             ours = marked(run) or not any(path.iterdir())  # the marker goes last
-        except FileNotFoundError:  # another process removes it now
+        except OSError:  # another process removes it now, or it is another user's
             continue
         if ours and not fresh and not _held(run):
             found.append(path)
@@ -169,6 +171,17 @@ def marked(run: RunDirectory) -> bool:
         return False
 
 
+def actual(run: RunDirectory, said: str) -> str:
+    """The state of a run of which status.json says `said`: stopped where that is running and nobody holds the lock.
+
+    Raises:
+        RunError: where the lock cannot be asked about.
+    """
+    if said == "finished" and not os.path.lexists(run.summary):  # it is written last
+        said = "running"
+    return "stopped" if said == "running" and not _held(run) else said
+
+
 def _entry(run: RunDirectory) -> Entry:
     size = size_of(run.path)
     recipe = _recipe(run)
@@ -184,18 +197,17 @@ def _entry(run: RunDirectory) -> Entry:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Entry(run.path, "broken", f"status.json: {_words(error)}", recipe=recipe, size=size)
     reason = "" if recipe is not None else "config.toml: cannot be read"
-    validation, test = None, None
-    if state == "finished":
-        try:
-            accuracy = documents.read(run.summary)["accuracy"]
-            validation, test = float(accuracy["validation"]), float(accuracy["test"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = reason or f"summary.json: {_words(error)}"
-    if state == "running":
-        try:
-            state = "running" if lock.holder(run.lock) else "stopped"
-        except OSError as error:
-            reason = reason or f"lock: {_words(error)}"
+    validation, test, exact = None, None, None
+    try:
+        state = actual(run, state)
+        if state == "finished":
+            summary = documents.read(run.summary)
+            validation, test = (float(summary["accuracy"][split]) for split in ("validation", "test"))
+            exact = None if (said := summary.get("exact")) is None else said is True
+    except RunError as error:
+        reason = reason or str(error)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = reason or f"summary.json: {_words(error)}"
     return Entry(
         run.path,
         "broken" if reason else state,
@@ -206,6 +218,7 @@ def _entry(run: RunDirectory) -> Entry:
         recipe=recipe,
         validation=validation,
         test=test,
+        exact=exact,
         size=size,
         updated=updated,
     )
@@ -221,8 +234,8 @@ def _words(error: Exception) -> str:
 
 def _recipe(run: RunDirectory) -> str | None:
     try:
-        table: Mapping[str, Any] = toml.load(run.config)
-    except ConfigError:
+        table: Mapping[str, Any] = toml.parse(run.read_config().encode(), where=run.config)
+    except LnasError:
         return None
     return str(table.get("recipe", ""))
 

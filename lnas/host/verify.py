@@ -24,8 +24,9 @@ from lnas.host.plugins import Host
 from lnas.host.present import check_present
 from lnas.host.requirements import check
 from lnas.host.rundir import SCHEMA, RunDirectory, RunState
+from lnas.host.runs import marked
 from lnas.host.verify_checkpoints import Checkpoints
-from lnas.host.verify_finding import Finding, judged, unknown
+from lnas.host.verify_finding import Finding, count, judged, unknown
 from lnas.host.verify_finished import Known
 
 __all__ = ["Finding", "verify"]
@@ -50,18 +51,19 @@ def verify(path: Path, host: Host) -> tuple[Finding, ...]:
     directory = RunDirectory(path)
     if not directory.marker.is_file():
         RunDirectory.open(path)
-    findings = list(_findings(directory, host))
-    return tuple(_summed(directory, findings))
+    finished = directory.finished()  # once: it may come to its end meanwhile
+    findings = list(_findings(directory, host, finished))
+    return tuple(_summed(directory, findings, finished))
 
 
-def _findings(directory: RunDirectory, host: Host) -> Iterator[Finding]:
-    path, finished = directory.path, directory.finished()
+def _findings(directory: RunDirectory, host: Host, finished: bool) -> Iterator[Finding]:
+    path = directory.path
     blueprint = _Blueprint(directory, host)
     config = judged(path, directory.config, blueprint.read, needed=True)
     checkpoints = Checkpoints(directory, blueprint.text, blueprint.build if config.verdict == "ok" else None).look()
     if config.verdict == "ok" and checkpoints.strangers and not checkpoints.compared:
-        names = ", ".join(checkpoints.strangers)
-        config = replace(config, verdict="wrong", words=f"it is not the one that {names} was made with")
+        names, are = " and ".join(checkpoints.strangers), "were" if len(checkpoints.strangers) > 1 else "was"
+        config = replace(config, verdict="wrong", words=f"it is not the one that {names} {are} made with")
     yield config
     yield judged(path, directory.environment, lambda: _environment(directory, host), needed=bool(checkpoints.lengths))
     yield judged(path, directory.status, lambda: _status(directory, blueprint.stages, finished), needed=True)
@@ -77,7 +79,9 @@ def _findings(directory: RunDirectory, host: Host) -> Iterator[Finding]:
 
     rows: list[verify_journal.Row] = []
     yield judged(path, directory.metrics, journal, needed=any(checkpoints.lengths))
-    yield from checkpoints.findings
+    for row in checkpoints.findings:
+        none = finished and row.verdict == "absent"
+        yield replace(row, words="the result is compared with none; nothing else needs one") if none else row
     found = [held.genotype for held in checkpoints.held if held.genotype is not None]
     genotypes: list[Genotype] = []
     yield judged(path, directory.genotype, lambda: _genotype(directory, found, genotypes), needed=bool(found) or finished)
@@ -90,25 +94,26 @@ def _findings(directory: RunDirectory, host: Host) -> Iterator[Finding]:
         described=blueprint.described if config.verdict == "ok" else {},
     )
     yield from _result(directory, host, known, finished)
+    if not marked(directory):
+        yield Finding(directory.marker.name, "noted", "missing; lnas runs rm will not remove this run")
     ours = {entry.name for entry in vars(directory).values() if isinstance(entry, Path) and entry != path}
     yield from (unknown(path, entry) for entry in sorted(path.iterdir()) if entry.name not in ours)
 
 
-def _summed(directory: RunDirectory, findings: list[Finding]) -> Iterator[Finding]:
+def _summed(directory: RunDirectory, findings: list[Finding], finished: bool) -> Iterator[Finding]:
     """The findings, and of a file in which nothing else was found whether it is the one that SHA256SUMS knows."""
     written: dict[str, str] = {}
 
     def read() -> str:
         written.update(sums.read(directory.path))
-        return f"{len(written)} files"
+        return count(len(written), "file")
 
-    finished = directory.finished()  # else the summary is missing, which is written after the sums
     own = judged(directory.path, directory.sums, read, needed=finished)
     for finding in findings:
-        expected = written.get(finding.file)
+        expected = written.get(finding.file) if finished else None
         if finding.verdict == "ok" and expected and _changed(directory.path / finding.file, expected):
             yield replace(finding, verdict="wrong", words="it is not what was written: its sha256 is not that in SHA256SUMS")
-        elif finding.verdict == "absent" and expected and finished:
+        elif finding.verdict == "absent" and expected:
             yield replace(finding, verdict="wrong", words="missing, and named in SHA256SUMS")
         else:
             yield finding
@@ -180,7 +185,7 @@ def _genotype(directory: RunDirectory, found: list[Genotype], read: list[Genotyp
     if any(genotype != other for other in found):
         raise RunError("it is not the architecture that the checkpoints hold")
     read.append(genotype)
-    return f"{sum(map(len, genotype.groups.values()))} operations"
+    return count(sum(map(len, genotype.groups.values())), "operation")
 
 
 def _result(directory: RunDirectory, host: Host, known: Known, finished: bool) -> Iterator[Finding]:

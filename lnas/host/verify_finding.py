@@ -54,6 +54,11 @@ def judged(run: Path, file: Path, look: Callable[[], str], *, needed: bool) -> F
     return Finding(str(file.relative_to(run)), verdict, words.removeprefix(f"{file}: ").removeprefix(f"{file} "))
 
 
+def count(number: int, what: str) -> str:
+    """So many of a thing: "1 line", "1,300 lines"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def unknown(run: Path, file: Path) -> Finding:
     """The finding of a file that is none of a run's."""
     left = _LEFT_BY_A_WRITE.fullmatch(file.name)

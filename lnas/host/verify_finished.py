@@ -18,6 +18,7 @@ from lnas.host.packing import tensors_of
 from lnas.host.plugins import Host
 from lnas.host.rundir import RunDirectory
 from lnas.host.spec import Spec
+from lnas.host.verify_finding import count
 from lnas.host.verify_journal import Rows
 
 
@@ -81,7 +82,7 @@ def check_summary(directory: RunDirectory, known: Known, network: nn.Module | No
         counts = {"parameters": asdict(cost.parameters(network)), "macs": asdict(macs)}
         if other := [key for key, count in counts.items() if summary.get(key) != count]:
             raise RunError(f"its {other[0]} are {summary.get(other[0])!r}; the network has {counts[other[0]]!r}")
-    return f"{accuracy['test']:.2%} of the test set"
+    return f"accuracy {100 * accuracy['test']:.2f} % on the test set"
 
 
 def check_weights(directory: RunDirectory, known: Known) -> str:
@@ -94,7 +95,7 @@ def check_weights(directory: RunDirectory, known: Known) -> str:
     found = checkpoint.digest(tensors)
     if expected is not None and found != expected:
         raise RunError(f"the digest of its tensors is {found[:23]}...; {expected[:23]}... was written")
-    return found
+    return f"digest {found}"
 
 
 def check_masks(directory: RunDirectory, known: Known) -> str:
@@ -147,13 +148,13 @@ def check_model(directory: RunDirectory, host: Host, known: Known, *, build: boo
         return "not built", None
     with runtime.undisturbed():
         network, _, precision = models.loaded(directory, host)
-    return f"{cost.parameters(network).total:,} parameters, {precision}", network
+    return f"{count(cost.parameters(network).total, 'parameter')}, {precision}", network
 
 
 def check_report(directory: RunDirectory) -> str:
     """The page is there to its end.  Raises as `check_summary`."""
     if not documents.content(directory.report, most=documents.MOST_OF_A_JOURNAL).rstrip().endswith(b"</html>"):
-        raise RunError("it is torn; write it again with: lnas report")
+        raise RunError("it is torn")
     return ""
 
 

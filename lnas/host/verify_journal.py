@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from lnas.core.document import parse
 from lnas.core.errors import RunError
 from lnas.host import documents
+from lnas.host.verify_finding import count
 
 Row: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = tuple[Row, ...]
@@ -62,7 +63,7 @@ class Journal:
                 raise RunError(f"a checkpoint was made after {length:,} bytes, where no line ends")
         if self.torn and finished:
             raise RunError("its last line is torn, and the run is finished")
-        return f"{len(self.rows)} lines" + ("; one more is torn, as by a kill, and is not read" if self.torn else "")
+        return f"{count(len(self.rows), 'line')}" + ("; one more is torn, as by a kill, and is not read" if self.torn else "")
 
 
 def read(path: Path) -> Journal:

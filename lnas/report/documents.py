@@ -158,7 +158,7 @@ class Summary(Document):
     """By group."""
     seconds: Seconds | None = None
     exact: bool | None = None
-    """False where the run was resumed on another torch, device or number of threads."""
+    """False where the run was resumed on another torch, device or number of threads or processes."""
     digest: str | None = None
 
 

@@ -17,6 +17,11 @@ Row: TypeAlias = tuple[str, str]
 
 COLLAPSED = "Warning, collapsed"
 """The label of the row that a terminal shows in red."""
+NOT_EXACT = "Not exact"
+"""The label of the row that a terminal shows in yellow."""
+_STYLES = {COLLAPSED: "bold red", NOT_EXACT: "yellow"}
+_DIGEST = 19
+"""Characters that are shown of one, of them 12 hexadecimal digits; summary.json has all."""
 
 
 def rows(summary: Summary | Mapping[str, object], paces: Sequence[Pace] = ()) -> tuple[Row, ...]:
@@ -44,7 +49,7 @@ def rich_table(summary: Summary | Mapping[str, object], paces: Sequence[Pace] = 
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for label, value in rows(known, paces):
-        table.add_row(Text(label), Text(value), style="bold red" if label == COLLAPSED else None)
+        table.add_row(Text(label), Text(value), style=_STYLES.get(label))
     return table
 
 
@@ -75,6 +80,8 @@ def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
             yield "Accuracy, validation", percent(accuracy.validation)
     if collapsed := {group: left for group, left in (summary.collapse or {}).items() if left.since is not None}:
         yield COLLAPSED, ", ".join(f"{group}: {_without_weights(left)}" for group, left in collapsed.items())
+    if summary.exact is False:
+        yield NOT_EXACT, "resumed on another torch, device or number of threads or processes"
     if (baseline := summary.baseline) is not None and baseline.validation is not None:
         yield "Baseline, validation", percent(baseline.validation) + (f" ({baseline.what})" if baseline.what else "")
     for name, sparsity in (summary.sparsity or {}).items():
@@ -109,6 +116,8 @@ def _rows(summary: Summary, paces: Sequence[Pace]) -> Iterator[Row]:
     for label, spec in (("Strategy", summary.strategy), ("Space", summary.space)):
         if spec is not None:
             yield label, spec
+    if summary.digest is not None:
+        yield "Digest", summary.digest[:_DIGEST]
 
 
 def _without_weights(left: Collapse) -> str:

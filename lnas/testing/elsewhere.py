@@ -43,8 +43,7 @@ def _value(value: Any, where: str) -> Words:
     if isinstance(value, staticmethod):
         return {"static": _value(value.__func__, where)}
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "<no name>")
-    # __main__ is another one there
-    if module in sys.modules and module != "__main__" and _inside(sys.modules[module], name) is value:
+    if module in sys.modules and _is_found(module) and _inside(sys.modules[module], name) is value:
         return {"module": _module(module), "name": name}
     if isinstance(value, type) and issubclass(value, Suite):  # as `lnas plugins check` makes them, and scripts
         own = {key: entry for key, entry in vars(value).items() if key not in _MADE_BY_PYTHON}
@@ -86,6 +85,12 @@ def _imported(words: Words) -> Any:
         sys.modules[name] = module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return import_module(name)
+
+
+def _is_found(module: str) -> bool:
+    """Whether another process can import a module that is here: not what runs as the program, nor what was made by hand."""
+    made = getattr(sys.modules[module], "__file__", None) is None and module not in sys.builtin_module_names
+    return module != "__main__" and not made
 
 
 def _leads_to(name: str, file: str) -> bool:

@@ -30,11 +30,13 @@ PRELOADED = (
 """What a run of the parts of lnas imports before its first step."""
 
 LIMIT = 120
-"""Seconds after which the kernel ends a child with SIGALRM."""
+"""Seconds after which the kernel ends a child with SIGALRM, unless it is given others."""
 
 
 class ForkServer:
     """The caller's side: `start` children, `wait` for each.  A context manager; its end kills the children that are left.
+
+    Once a child has ended, and at the end, all that it has started is killed too, unless it has left its process group.
 
     Args:
         modules: imported by the server, beside those of a run.
@@ -61,6 +63,7 @@ class ForkServer:
         output: Path | None = None,
         errors: Path | None = None,
         at: float = 0.0,
+        limit: int = LIMIT,
     ) -> int:
         """The process id of a child that calls `call` and exits.
 
@@ -71,13 +74,14 @@ class ForkServer:
             output: the file of its standard output; none where it is None.
             errors: the file of its standard error.
             at: it calls at this time of `time.monotonic()`, if that is still to come.
+            limit: seconds after which it is ended with SIGALRM.
 
         Raises:
             RuntimeError: where the server has ended.
         """
         files = {name: None if path is None else str(path) for name, path in (("output", output), ("errors", errors))}
-        asked = {"call": call, "arguments": arguments, "folder": str(folder or Path.cwd()), "at": at, "path": sys.path, **files}
-        return self._ask(asked)
+        asked = {"call": call, "arguments": arguments, "folder": str(folder or Path.cwd()), "path": sys.path, **files}
+        return self._ask({**asked, "at": at, "limit": limit})
 
     def wait(self, child: int) -> int:
         """The exit status of a child once it has ended, negative where a signal ended it."""
@@ -127,17 +131,31 @@ def _serve() -> Mapping[str, Any] | None:
         request = json.loads(line)
         if "wait" in request:
             children.remove(request["wait"])
-            print(waited(request["wait"]), flush=True)
+            print(_ended(request["wait"]), flush=True)
             continue
         assert threads() == 1, "a process with threads is not forked"
         if not (child := os.fork()):
             return dict(request)
+        with suppress(ProcessLookupError, PermissionError):  # by now it may have done so, and even be gone
+            os.setpgid(child, child)
         children.add(child)
         print(child, flush=True)
     for child in children:
-        os.kill(child, signal.SIGKILL)
+        _kill_group(child)
         waited(child)
     return None
+
+
+def _ended(child: int) -> int:
+    """Wait for a child and kill what it has left; its exit status."""
+    status = waited(child)
+    _kill_group(child)
+    return status
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # nobody is left in it
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _become(request: Mapping[str, Any]) -> None:
@@ -150,7 +168,7 @@ def _become(request: Mapping[str, Any]) -> None:
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.path[:] = request["path"]
-    signal.alarm(LIMIT)
+    signal.alarm(request["limit"])
     module, _, function = request["call"].partition(":")
     call = getattr(import_module(module), function)
     time.sleep(max(0.0, request["at"] - time.monotonic()))

@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import signal
 import sys
 import tempfile
 import unittest
@@ -12,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from lnas.testing.elsewhere import described
-from lnas.testing.forkserver import ForkServer
+from lnas.testing.forkserver import LIMIT, ForkServer
 from lnas.testing.killed import Runnable
 from lnas.testing.part import PartSuite
 from lnas.testing.suite import require
@@ -38,8 +39,9 @@ class Survival(PartSuite):
             with tempfile.TemporaryDirectory(prefix="lnas-killed-") as folder:
                 errors = Path(folder) / "errors.txt"
                 verdict = Path(folder) / "verdict.json"
-                child = _server().start("lnas.testing.killed:judged", words, name, folder, errors=errors)
+                child = _server().start("lnas.testing.killed:judged", words, name, folder, errors=errors, limit=LIMIT)
                 status = _server().wait(child)
+                require(status != -signal.SIGALRM, f"the runs on {name}, straight, killed and resumed, took more than {LIMIT} s")
                 last = (errors.read_text().strip().splitlines() or ["no message"])[-1]
                 require(verdict.exists(), f"the suite cannot be used in a process of its own (status {status}): {last}")
                 wrong = json.loads(verdict.read_text())
