@@ -29,7 +29,7 @@ def exclusive(path: Path) -> Iterator[None]:
             _take(descriptor)
         except BlockingIOError as error:
             raise RunInUseError(
-                f"{path.parent} is in use by process {_named(descriptor)}; wait until it ends, or stop it"
+                f"{path.parent} is in use by process {_settled(descriptor)}; wait until it ends, or stop it"
             ) from error
         except OSError as error:
             raise RunError(
@@ -78,6 +78,26 @@ def _take(descriptor: int) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             time.sleep(PATIENCE / ATTEMPTS)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _settled(descriptor: int) -> str:
+    """The process that holds an open file, which may have locked it just now and be about to write its number."""
+    for _ in range(ATTEMPTS):
+        name = _named(descriptor)
+        if name.isdigit() and _lives(int(name)):
+            return name
+        time.sleep(PATIENCE / ATTEMPTS)
+    return _named(descriptor)  # of another machine, or of another container
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _named(descriptor: int) -> str:
