@@ -84,7 +84,7 @@ def require_room(folder: Path, needed: int) -> None:
         free = shutil.disk_usage(there).free
     if free < needed:
         raise RunError(
-            f"{folder} has {free / 1e6:,.1f} MB free, and this run needs about {needed / 1e6:,.1f} MB; free space, or choose"
+            f"{folder} has {free / 1e6:,.1f} MB free, and about {needed / 1e6:,.1f} MB are needed; free space, or choose"
             " another folder"
         )
 

@@ -110,7 +110,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(lnas: Lnas, m
     for more in ([], ["--dry-run"]):
         refused = lnas("run", *TINY, "--out", "some/where", *more)
         assert refused.exit_code == 2
-        assert refused.stderr.startswith("lnas: error: some/where has 1.0 MB free, and this run needs about ")
+        assert refused.stderr.startswith("lnas: error: some/where has 1.0 MB free, and about ")
         assert refused.stderr.count("\n") == 1
     assert not Path("some").exists()
 
@@ -120,7 +120,7 @@ def test_more_checkpoints_need_more_room(lnas: Lnas, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("lnas.host.durable.shutil.disk_usage", lambda path: type("Usage", (), {"free": 0}))
     for keep in ("10", "100", "1000"):
         words = lnas("run", *TINY, "--keep", keep).stderr
-        needed.append(float(words.split("needs about ")[1].split(" MB")[0].replace(",", "")))
+        needed.append(float(words.split("and about ")[1].split(" MB")[0].replace(",", "")))
     assert needed[2] - needed[1] == pytest.approx(10 * (needed[1] - needed[0]), rel=0.05)
 
 
