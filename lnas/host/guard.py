@@ -35,7 +35,6 @@ class NotFiniteError(NumericalError):
     def __init__(self, what: str, stage: str, step: int) -> None:
         self.stage, self.step = stage, step
         self.fault = f"{what} was not finite at {stage} step {step + 1}"
-        self.what = what
         super().__init__(
             f"{self.fault}; nothing of that step is kept; start again with a lower learning rate, a higher precision, or --on-nan"
             " rollback:N"
@@ -105,7 +104,8 @@ class Guard:
         """
         updates, self._updates = self._updates, []
         found = None
-        if updates and not torch.stack([update.finite() for update in updates]).all():
+        flags = _alike(flag for update in updates for flag in update.finite())
+        if not all(torch.stack(some).all() for some in flags):
             found = next((fault for update in updates if (fault := update.fault())), None)
         for fault in self.processes.exchange(found) if together else [found]:
             if fault is not None:
@@ -161,10 +161,9 @@ class _Update:
     names: tuple[str, ...]
     largest: list[Tensor]
 
-    def finite(self) -> Tensor:
-        """0-d bool: whether all of it is."""
-        parts = [torch.stack(part).isfinite().all() for part in _alike([*self.losses, *self.largest])]
-        return torch.stack(parts).all() if parts else torch.tensor(True)
+    def finite(self) -> list[Tensor]:
+        """0-d bools: whether all of it is, one for each dtype and device that is in it."""
+        return [torch.stack(part).isfinite().all() for part in _alike([*self.losses, *self.largest])]
 
     def fault(self) -> tuple[str, str, int] | None:
         """The first that is not finite, stage and step; None where all are."""
