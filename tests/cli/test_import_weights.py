@@ -89,7 +89,7 @@ def test_what_does_not_fit_on_the_disk_is_not_built(lnas, monkeypatch: pytest.Mo
     monkeypatch.setattr(checkpoint, "save_tensors", lambda path, tensors: pytest.fail("built"))
     result = lnas("import-weights", "theirs.pt", "ours.safetensors")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert "needs about 4,000.0 MB; free space" in result.stderr
+    assert "and about 4,000.0 MB are needed; free space" in result.stderr
     assert os.listdir() == ["theirs.pt"]
 
 
