@@ -1,0 +1,84 @@
+"""Who runs the trials of a sweep, and where: one after the other, in processes, on a cluster."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Literal, TypeAlias
+
+Plain: TypeAlias = str | int | float | bool | None
+OutcomeState: TypeAlias = Literal["done", "stopped", "failed", "lost"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a piece of work.
+
+    Attributes:
+        state: "done"; "stopped" between two steps, by request; "failed" by an error that a second try would meet again;
+            "lost" where whoever did it died: killed, out of memory, its machine gone.
+        reason: why it is not done, in one line.
+        figures: what the work measured, by name.
+    """
+
+    state: OutcomeState
+    reason: str = ""
+    figures: Mapping[str, Plain] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work in plain words, so that any engine can carry it to where it is done.
+
+    Attributes:
+        name: of what it is about, for the lists of an engine.
+        target: "module:function"; it is called with the arguments by keyword and returns an `Outcome`.
+        arguments: of the call; every path in them is absolute.
+        threads: of torch, in whoever does it: a result depends on their number.
+    """
+
+    name: str
+    target: str
+    arguments: Mapping[str, Plain | tuple[str, ...]]
+    threads: int = 1
+
+    def do(self) -> Outcome:
+        """Do it, here and now, with that many threads.  It may be done again, or by two at once: the target minds that."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        module, _, function = self.target.partition(":")
+        try:
+            outcome = getattr(import_module(module), function)(**self.arguments)
+        finally:
+            torch.set_num_threads(before)
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"{self.target} returned a {type(outcome).__name__}, not an Outcome")
+        return outcome
+
+
+class Executor(ABC):
+    """Does pieces of work, up to `workers` at a time, and never tries one twice: who asked for it decides that.
+
+    All workers see the files of who submits, under the same paths.  One asks a piece of work to stop by a file that it
+    watches, so an engine needs no way to tell it.
+
+    Attributes:
+        workers: pieces of work at a time, at least 1.  Who submits keeps to it.
+    """
+
+    workers: int
+
+    @abstractmethod
+    def submit(self, work: Work) -> "Future[Outcome]":
+        """Begin a piece of work; `work.do()` is called in the main thread of whoever does it.
+
+        The future holds what it returned; "failed" where it raised, and "lost" where the worker died: it never raises.  An
+        engine that has no worker of its own does it now, and returns a future that is done.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all workers, at once where one is still busy; none is left when it returns.  May be called twice."""
