@@ -23,6 +23,7 @@ __all__ = [
     "Dataset",
     "EpochDone",
     "Event",
+    "Executor",
     "Finished",
     "Fit",
     "Gates",
@@ -45,6 +46,7 @@ __all__ = [
     "Objective",
     "Observer",
     "OneShot",
+    "Outcome",
     "Paths",
     "Pictures",
     "Pipeline",
@@ -62,6 +64,7 @@ __all__ = [
     "Retrain",
     "RolledBack",
     "Rounds",
+    "Run",
     "RunError",
     "RunFiles",
     "RunInUseError",
@@ -78,6 +81,7 @@ __all__ = [
     "State",
     "StepDone",
     "Stopped",
+    "Sweep",
     "Switches",
     "Task",
     "Tensors",
@@ -85,6 +89,7 @@ __all__ = [
     "Ticket",
     "UnknownNameError",
     "WeightTraining",
+    "Work",
     "cross_entropy",
     "digits",
     "drop_parameters",
@@ -126,6 +131,7 @@ _MODULE_OF = {
     "Dataset": "lnas.core.data",
     "EpochDone": "lnas.host.events",
     "Event": "lnas.host.events",
+    "Executor": "lnas.core.executor",
     "Finished": "lnas.host.events",
     "Fit": "lnas.core.stages",
     "Gates": "lnas.core.space",
@@ -148,6 +154,7 @@ _MODULE_OF = {
     "Objective": "lnas.core.objective",
     "Observer": "lnas.host.events",
     "OneShot": "lnas.builtin.schedules",
+    "Outcome": "lnas.core.executor",
     "Paths": "lnas.core.space",
     "Pictures": "lnas.builtin.pictures",
     "Pipeline": "lnas.core.pipeline",
@@ -165,6 +172,7 @@ _MODULE_OF = {
     "Retrain": "lnas.core.stages",
     "RolledBack": "lnas.host.events",
     "Rounds": "lnas.core.rounds",
+    "Run": "lnas.report.run",
     "RunError": "lnas.core.errors",
     "RunFiles": "lnas.report.read",
     "RunInUseError": "lnas.core.errors",
@@ -181,6 +189,7 @@ _MODULE_OF = {
     "State": "lnas.core.types",
     "StepDone": "lnas.host.events",
     "Stopped": "lnas.host.events",
+    "Sweep": "lnas.report.sweep",
     "Switches": "lnas.host.switches",
     "Task": "lnas.core.types",
     "Tensors": "lnas.core.mask",
@@ -188,6 +197,7 @@ _MODULE_OF = {
     "Ticket": "lnas.core.stages",
     "UnknownNameError": "lnas.core.errors",
     "WeightTraining": "lnas.builtin.weights",
+    "Work": "lnas.core.executor",
     "cross_entropy": "lnas.builtin.classification",
     "digits": "lnas.builtin.datasets",
     "drop_parameters": "lnas.core.optimizers",
@@ -249,6 +259,7 @@ if TYPE_CHECKING:
         SparsityError,
         UnknownNameError,
     )
+    from lnas.core.executor import Executor, Outcome, Work
     from lnas.core.genotype import Gene, Genotype
     from lnas.core.learner import Learner, SearchStrategy
     from lnas.core.mask import Importance, MaskTarget, Pool, Tensors, magnitude, only_for, prune, sparsity_of
@@ -282,6 +293,8 @@ if TYPE_CHECKING:
     from lnas.host.plugins import Host
     from lnas.host.switches import Switches
     from lnas.report.read import RunFiles
+    from lnas.report.run import Run
+    from lnas.report.sweep import Sweep
 
 
 def __getattr__(name: str) -> object:

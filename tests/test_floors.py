@@ -23,10 +23,12 @@ ROOMS = {
     "lnas.cost": {"lnas.core", "torch", "ptflops"},
     "lnas.testing": {"lnas.core", "lnas.builtin", "lnas.host", "lnas.cost", "torch"},
     "lnas.host": {"lnas.core", "lnas.cost", "torch", "packaging", "pluggy", "pydantic", "safetensors"},
+    "lnas.sweep": {"lnas.core", "lnas.cost", "lnas.host", "torch", "numpy", "scipy"},
     "lnas.report": {
         "lnas.core",
         "lnas.cost",
         "lnas.host",
+        "lnas.sweep",
         "torch",
         "jinja2",
         "matplotlib",
@@ -37,7 +39,18 @@ ROOMS = {
         "rich",
     },
     "lnas.scaffold": {"lnas.core", "lnas.host", "jinja2"},
-    "lnas.cli": {"lnas.core", "lnas.cost", "lnas.host", "lnas.report", "lnas.scaffold", "lnas.testing", "torch", "click", "rich"},
+    "lnas.cli": {
+        "lnas.core",
+        "lnas.cost",
+        "lnas.host",
+        "lnas.report",
+        "lnas.scaffold",
+        "lnas.sweep",
+        "lnas.testing",
+        "torch",
+        "click",
+        "rich",
+    },
     "lnas.__main__": {"lnas.cli"},
     "lnas": {
         "lnas.core",
@@ -45,6 +58,7 @@ ROOMS = {
         "lnas.cost",
         "lnas.host",
         "lnas.report",
+        "lnas.sweep",
     },  # the table of contents, for type checkers only: see test_public.py
 }
 FOLDERS = {path.stem for path in (ROOT / "lnas").iterdir() if path.is_dir() or path.suffix == ".py"} - {"__init__", "__pycache__"}
@@ -169,6 +183,8 @@ BREAKS = {
     "host names a built-in through the front door": ("lnas/host/assemble.py", "from lnas import builtin"),
     "host uses a public name": ("lnas/host/assemble.py", "from lnas import Theta"),
     "host reaches the report": ("lnas/host/runner.py", "import lnas.report"),
+    "host knows of sweeps": ("lnas/host/runner.py", "import lnas.sweep.results"),
+    "a sweep draws": ("lnas/sweep/results.py", "import matplotlib"),
     "host prints": ("lnas/host/runner.py", "import rich.progress"),
     "cost knows the cells": ("lnas/cost.py", "from lnas.builtin import cells"),
     "the report parses arguments": ("lnas/report/html.py", "import click"),

@@ -64,3 +64,10 @@ def lnas_datasets(register: Any) -> None:
     register("mnist", "lnas.builtin.datasets:mnist", summary="70,000 handwritten digits of 28x28 pixels")
     register("fashion_mnist", "lnas.builtin.datasets:fashion_mnist", summary="70,000 pictures of clothes, 28x28 pixels")
     register("folder", "lnas.builtin.folder:folder", summary="your own pictures, one folder for each class")
+
+
+@hookimpl
+def lnas_executors(register: Any) -> None:
+    """The engines of one machine."""
+    register("serial", "lnas.builtin.executors:Serial", summary="one trial after the other, in this process")
+    register("process", "lnas.builtin.process_executor:Process", summary="several at a time, in processes of this machine")

@@ -11,6 +11,7 @@ import click
 
 from lnas import __version__
 from lnas.cli import output
+from lnas.cli.compare import compare
 from lnas.cli.completion import completion
 from lnas.cli.components import components
 from lnas.cli.config import config
@@ -22,6 +23,7 @@ from lnas.cli.run import resume, run
 from lnas.cli.runs import runs
 from lnas.cli.session import Session
 from lnas.cli.show import evaluate, report, show
+from lnas.cli.sweep import sweep
 from lnas.cli.switches import everywhere
 from lnas.cli.verify import verify
 from lnas.core.errors import LnasError, PluginFailedError
@@ -175,7 +177,7 @@ def _add(command: click.Command, group: click.Group) -> None:
 
 everywhere(main, hidden=False)
 for _command in (
-    *(run, resume, show, evaluate, report, verify, runs),
+    *(run, resume, sweep, show, compare, evaluate, report, verify, runs),
     *(cost, components, plugins, config, import_weights, completion),
 ):
     _add(_command, main)

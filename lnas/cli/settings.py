@@ -4,7 +4,7 @@ They reach the host as the text that was typed, for the host alone says what a v
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -92,7 +92,16 @@ SETTINGS = (
 
 def settings(command: F) -> F:
     """Decorate a command with the options; `resolved` and `given` tell what was typed."""
-    for setting in reversed(SETTINGS):
+    return settings_but()(command)
+
+
+def settings_but(*names: str) -> Callable[[F], F]:
+    """`settings` without those of these names, for a command that has its own."""
+    return lambda command: _with_options(command, [setting for setting in SETTINGS if setting.name not in names])
+
+
+def _with_options(command: F, chosen: Sequence[_Setting]) -> F:
+    for setting in reversed(chosen):
         command = click.option(
             f"--{setting.name.replace('_', '-')}",
             metavar=setting.metavar,

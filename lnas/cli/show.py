@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     "--json", "as_json", is_flag=True, help="Print one line of JSON: summary.json, or status.json of an unfinished run."
 )
 def show(run: str, as_json: bool) -> None:
-    """Show what RUN came to, or where it stands."""
-    tell(found(run), as_json=as_json)
+    """Show what RUN came to, or where it stands; it may be a sweep too."""
+    if (sweep := _sweep(run)) is not None:
+        from lnas.cli.sweep_table import tell as tell_sweep
+
+        tell_sweep(sweep, as_json=as_json)
+    else:
+        tell(found(run), as_json=as_json)
 
 
 def tell(path: Path, *, as_json: bool) -> None:
@@ -79,14 +84,29 @@ def evaluate(session: Session, run: str, data: str | None, device: str, as_json:
         output.result(line(str(directory.path)), table(rows))
 
 
-@click.command(short_help="Write the report of a run again.")
+@click.command(short_help="Write the report of a run or a sweep again.")
 @of_a_run
 @pass_session
 def report(session: Session, run: str) -> None:
-    """Write report.html of RUN again, and print where it lies."""
-    from lnas.report.page import write
+    """Write report.html of RUN again, and print where it lies.
 
-    output.text(str(write(found(run), session.host().registry)))
+    Of a sweep, trials.csv, rows.csv and table.tex too: each trial, each row, and the table for LaTeX.
+    """
+    if (sweep := _sweep(run)) is not None:
+        from lnas.report.sweep_files import write as write_sweep
+
+        output.text(str(write_sweep(sweep)))
+    else:
+        from lnas.report.page import write
+
+        output.text(str(write(found(run), session.host().registry)))
+
+
+def _sweep(run: str) -> Path | None:
+    """The directory of a sweep, where one is named."""
+    from lnas.sweep.directory import SweepDirectory
+
+    return Path(run) if SweepDirectory.is_one(Path(run)) else None
 
 
 def _quoted(path: Path) -> str:

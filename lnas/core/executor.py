@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Literal, TypeAlias
 
+from lnas.core.one_line import in_one_line
+
 Plain: TypeAlias = str | int | float | bool | None
 OutcomeState: TypeAlias = Literal["done", "stopped", "failed", "lost"]
 
@@ -20,11 +22,17 @@ class Outcome:
             "lost" where whoever did it died: killed, out of memory, its machine gone.
         reason: why it is not done, in one line.
         figures: what the work measured, by name.
+
+    Raises:
+        TypeError: where a figure is not plain.
     """
 
     state: OutcomeState
     reason: str = ""
     figures: Mapping[str, Plain] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_plain("figure", self.figures)
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,18 @@ class Work:
         target: "module:function"; it is called with the arguments by keyword and returns an `Outcome`.
         arguments: of the call; every path in them is absolute.
         threads: of torch, in whoever does it: a result depends on their number.
+
+    Raises:
+        TypeError: where an argument is neither plain nor a tuple of text.
     """
 
     name: str
     target: str
     arguments: Mapping[str, Plain | tuple[str, ...]]
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        _require_plain("argument", {key: value for key, value in self.arguments.items() if not _is_words(value)})
 
     def do(self) -> Outcome:
         """Do it, here and now, with that many threads.  It may be done again, or by two at once: the target minds that."""
@@ -58,6 +72,15 @@ class Work:
             raise TypeError(f"{self.target} returned a {type(outcome).__name__}, not an Outcome")
         return outcome
 
+    def attempt(self) -> Outcome:
+        """`do`, for an engine: "failed" with a reason where it raises; only a `KeyboardInterrupt` goes on to the caller."""
+        try:
+            return self.do()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # foreign code: it may even exit
+            return Outcome("failed", in_one_line(error))
+
 
 class Executor(ABC):
     """Does pieces of work, up to `workers` at a time, and never tries one twice: who asked for it decides that.
@@ -73,12 +96,25 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(self, work: Work) -> "Future[Outcome]":
-        """Begin a piece of work; `work.do()` is called in the main thread of whoever does it.
+        """Begin a piece of work; `work.attempt()` is called in the main thread of whoever does it.
 
-        The future holds what it returned; "failed" where it raised, and "lost" where the worker died: it never raises.  An
-        engine that has no worker of its own does it now, and returns a future that is done.
+        The future holds what it returned, and "lost" where the worker died: it never raises.  An engine that has no worker of
+        its own does it now, and returns a future that is done.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """End all workers, at once where one is still busy; none is left when it returns.  May be called twice."""
+        """End all workers, at once where one is still busy, whose piece is "lost" unless it stops by itself.
+
+        None is left when it returns, and every future is done.  May be called twice.
+        """
+
+
+def _require_plain(what: str, values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        if value is not None and not isinstance(value, str | int | float | bool):
+            raise TypeError(f"{what} {name} is a {type(value).__name__}; it must be text, a number, true or false, or None")
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(word, str) for word in value)

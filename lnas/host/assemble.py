@@ -3,7 +3,7 @@
 From here on there are no names, only pipelines, streams and directories.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import nn
@@ -47,6 +47,7 @@ def resolve(
     file: Layer | None = None,
     environment: Mapping[str, str] | None = None,
     command_line: Mapping[str, object] | None = None,
+    load: Callable[[Host, Spec, int], Dataset] | None = None,
 ) -> tuple[Merged, Dataset]:
     """Merge every source of configuration; data set and strategy are loaded, since they may suggest settings.
 
@@ -55,16 +56,21 @@ def resolve(
         file: what `read_toml` gave.
         environment: `os.environ`.
         command_line: by the keys of `Config`.
+        load: gives the data set of a specification and a seed, where the caller holds some already.
     """
     plain = merge(file, environment, command_line)
     check(plain.config.plugins, host.plugins)
-    dataset = load_dataset(host, plain.config.data, seed=plain.config.seed)
+    dataset = (load or _load)(host, plain.config.data, plain.config.seed)
     merged = merge(file, environment, command_line, dataset.suggested)
     strategy = host.registry.get("strategy", merged.config.strategy.name)
     wanted = getattr(strategy.load(), "suggested", {})
     if not isinstance(wanted, Mapping):
         raise PluginError(f"{strategy} has as `suggested` a {type(wanted).__name__}; it must be a mapping of settings")
     return merge(file, environment, command_line, dataset.suggested, wanted), dataset
+
+
+def _load(host: Host, spec: Spec, seed: int) -> Dataset:
+    return load_dataset(host, spec, seed=seed)
 
 
 def load_dataset(host: Host, spec: Spec, *, seed: int) -> Dataset:

@@ -31,6 +31,7 @@ HOOKS: Mapping[str, str] = {
     "recipe": "lnas_recipes",
     "dataset": "lnas_datasets",
     "observer": "lnas_observers",
+    "executor": "lnas_executors",
     "cost": "lnas_costs",
     "section": "lnas_report_sections",
     "command": "lnas_commands",
@@ -129,6 +130,15 @@ def lnas_observers(register: Register) -> None:
     """Observers: they are told of the metrics of a run, and change nothing.
 
     No leading argument.  Options: all parameters.  Returns an `Observer`.
+    """
+
+
+@hookspec
+def lnas_executors(register: Register) -> None:
+    """Engines that run the trials of a sweep.
+
+    Leading argument: `workers`, how many trials at a time; at least 1.  Options: the keyword-only parameters.  Returns an
+    `Executor`.
     """
 
 

@@ -39,8 +39,11 @@ def read_toml(path: str | os.PathLike[str]) -> Layer:
     Raises:
         ConfigError: one line with the file, and the key where one is unknown or has a wrong value.
     """
-    path = Path(path)
-    table = toml.load(path)
+    return from_table(toml.load(Path(path)), Path(path))
+
+
+def from_table(table: Mapping[str, object], path: Path) -> Layer:
+    """What the table of a configuration file says.  Raises as `read_toml` does."""
     if "sparsity" in table:
         raise ConfigError(f'{path}: sparsity belongs to a prune line, e.g. prune = ["theta:one-shot,sparsity=0.5"]')
     for key in table:

@@ -27,7 +27,7 @@ from lnas.host.processes import Processes
 from lnas.host.record import Record
 from lnas.host.rundir import RunDirectory
 from lnas.host.runtime import seed_globally, settled
-from lnas.host.signals import Interrupted
+from lnas.host.signals import REACHED, Interrupted
 from lnas.host.stream import Stream
 
 TELLINGS = 1000
@@ -78,6 +78,8 @@ class Loop:
     recipe: str = ""
     """Its name, for those who watch."""
     memory: Memory = field(default_factory=Memory)
+    until: tuple[str, int | None] | None = None
+    """The stage, and its epoch, after which the run stops: `Limits.until`."""
     differences: tuple[str, ...] | None = None
     """Of a run that goes on: in what this machine differs from the one that saved it."""
 
@@ -99,7 +101,13 @@ class Loop:
         self.memory.redrawn = redrawn or self.memory.redrawn  # a run that went back knows of one more than its checkpoint
 
     def complete(self) -> None:
-        """All steps that are left."""
+        """All steps that are left.
+
+        Raises:
+            Interrupted: where it stops before, with a checkpoint.
+        """
+        if self._reached():
+            raise Interrupted(REACHED, self.pipeline.progress, self.directory.path)
         self._open()
         total = sum(stage.steps for stage in self.pipeline.stages)
         stride = max(1, total // TELLINGS)
@@ -120,11 +128,12 @@ class Loop:
                 for record in self.records:
                     record.stepped(after, self.memory.closed + after.step, total)
             decision = self.agreement.after_step(epoch_over=epoch_over)
-            if self.pipeline.done or decision.save or decision.stop is not None:
+            stop = REACHED if epoch_over and self._reached() else decision.stop
+            if self.pipeline.done or decision.save or stop is not None:
                 self._save(after, epoch_over=epoch_over)
-            if decision.stop is not None:
+            if stop is not None:
                 self.processes.exchange(None)  # wait: a launcher ends all that are left when the first one leaves
-                raise Interrupted(decision.stop, after, self.directory.path)
+                raise Interrupted(stop, after, self.directory.path)
 
     def result(self) -> Result:
         """Read the test set and write the weights."""
@@ -211,6 +220,18 @@ class Loop:
                 f"{name} is not finite after {progress.stage} step {progress.step}; nothing of it is kept; start again with a"
                 " lower learning rate or a higher precision"
             )
+
+    def _reached(self) -> bool:
+        """Whether the run is as far as it shall go; a run that is done is never stopped."""
+        if self.until is None or self.pipeline.done:
+            return False
+        progress, (stage, epoch) = self.pipeline.progress, self.until
+        names = [part.name for part in self.pipeline.stages]
+        if progress.stage != stage:
+            return names.index(progress.stage) > names.index(stage) if stage in names else False
+        if self.pipeline.rounds.done or epoch is None:
+            return self.pipeline.rounds.done
+        return progress.step >= epoch * self.stream.steps_per_epoch(progress.draws)
 
     def _save(self, progress: Progress, *, epoch_over: bool) -> None:
         self._require_finite()

@@ -21,10 +21,13 @@ from lnas.host.registry import Component
 from lnas.host.spec import shown
 from lnas.host.values import form_of, must_be, readable
 
-KEYWORD_ONLY = ("strategy", "space", "target", "importance", "cost")
+KEYWORD_ONLY = ("strategy", "space", "target", "importance", "cost", "executor")
 """Kinds that are given leading arguments; their options are the keyword-only parameters."""
 
-LEADING: Mapping[str, int] = {"strategy": 4, "space": 1, "importance": 3, "cost": 2, "schedule": 0, "dataset": 0, "observer": 0}
+LEADING: Mapping[str, int] = {
+    **{"strategy": 4, "space": 1, "importance": 3, "cost": 2, "executor": 1},
+    **{"schedule": 0, "dataset": 0, "observer": 0},
+}
 """How many leading arguments a kind is given; a target has one of a strategy, and two of a network."""
 
 ALL = ("schedule", "dataset", "observer")

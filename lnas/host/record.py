@@ -44,7 +44,7 @@ class Record:
 
     def started(self, recipe: str, stages: Sequence[StagePlan], done: int) -> None:
         """The run begins, or goes on after `done` steps; nothing is written."""
-        config = dict(_flat(tomllib.loads(self._directory.read_config())))
+        config = dict(flat(tomllib.loads(self._directory.read_config())))
         self._audience.tell(RunStarted(self._directory.path, recipe, config, tuple(stages), done))
 
     def began(self, pipeline: Pipeline, epochs: int) -> None:
@@ -147,11 +147,11 @@ class Record:
             self._audience.tell(Stopped(progress, reason, in_one_line(error)))
 
 
-def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     """The values of a TOML table as text, a list as its items with "; " between them, by "key" or "table.key"."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         elif isinstance(value, list):
             yield f"{prefix}{key}", "; ".join(map(str, value))
         else:

@@ -11,7 +11,7 @@ from lnas.host.foreign import aside, in_one_line
 from lnas.host.hookspecs import HOOKS
 
 KINDS = tuple(HOOKS)
-"""strategy, space, schedule, target, importance, recipe, dataset, observer, cost, section, command."""
+"""strategy, space, schedule, target, importance, recipe, dataset, observer, executor, cost, section, command."""
 
 BUILT_IN = "lnas"
 """The name of the plugin that holds the built-in parts: `lnas/darts` is DARTS, whatever else is called darts."""

@@ -93,7 +93,9 @@ def run(
             keeper, guard = Keeper(pipeline, directory, device, **saving), Guard.on(device, processes)
             agreement = Agreement(processes, keeper, request, pause=min(PAUSE, checkpoint_seconds))
             memory = Memory(redrawn=redrawn)
-            loop = Loop(pipeline, stream, directory, correct, keeper, agreement, records, processes, guard, recipe, memory)
+            loop = Loop(
+                pipeline, stream, directory, correct, keeper, agreement, records, processes, guard, recipe, memory, limits.until
+            )
             try:
                 with closing(guard):
                     loop.start(seed, require_exact)

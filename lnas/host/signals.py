@@ -15,8 +15,14 @@ from types import FrameType
 from lnas.core.errors import LnasError
 from lnas.core.pipeline import Progress
 
-OUT_OF_TIME = 0
-"""The reason of a run that stops because its time is over; any other is the number of a signal."""
+OUT_OF_TIME, ASKED, REACHED = 0, -1, -2
+"""The reasons of a run that stops because its time is over, a file asks for it, or it is as far as it shall go; any other is
+the number of a signal."""
+
+GLANCE = 0.2
+"""Seconds between two looks at whether the file is there, at least."""
+
+_WORDS = {OUT_OF_TIME: "the time is over", ASKED: "asked to stop", REACHED: "as far as asked"}
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,14 @@ class Limits:
     Attributes:
         deadline: when its time is over, by `time.monotonic()`.
         signal: another signal.
+        file: it stops once this file is there.
+        until: a stage by its name, and the epoch after which it stops; None for the end of the stage.
     """
 
     deadline: float | None = None
     signal: Signals | None = None
+    file: Path | None = None
+    until: tuple[str, int | None] | None = None
 
 
 UNLIMITED = Limits()
@@ -38,18 +48,19 @@ UNLIMITED = Limits()
 class Interrupted(LnasError):
     """The run was asked to stop and saved a checkpoint; it can be resumed.
 
-    The exit code is 128 and the number of the signal: 130 after SIGINT, 143 after SIGTERM; 0 where its time was over.
+    The exit code is 128 and the number of the signal: 130 after SIGINT, 143 after SIGTERM; 0 where that was foreseen.
 
     Args:
-        reason: `OUT_OF_TIME`, or the number of a signal.
+        reason: `OUT_OF_TIME`, `ASKED`, `REACHED`, or the number of a signal.
         progress: where it stopped.
         run: its directory.
     """
 
     def __init__(self, reason: int, progress: Progress, run: Path) -> None:
-        self.exit_code = 128 + reason if reason else 0
+        self.exit_code = 128 + reason if reason > 0 else 0
+        self.reason = reason
         self.progress = progress
-        why = Signals(reason).name if reason else "the time is over"
+        why = Signals(reason).name if reason > 0 else _WORDS[reason]
         super().__init__(
             f"{why} after {progress.stage} step {progress.step} of {progress.steps}; a checkpoint is saved;"
             f" go on with: lnas resume {shlex.quote(str(run))}"
@@ -58,17 +69,26 @@ class Interrupted(LnasError):
 
 @dataclass
 class StopRequest:
-    """The signal that asked the run to stop, once one did, and the time when it stops by itself."""
+    """The signal that asked the run to stop, once one did, and what else stops it."""
 
     signal: Signals | None = None
     deadline: float | None = None
+    file: Path | None = None
+    _looked: float = 0.0
 
     @property
     def reason(self) -> int | None:
         """Why the run has to stop now; None where it has not."""
         if self.signal is not None:
             return int(self.signal)
-        return OUT_OF_TIME if self.deadline is not None and time.monotonic() >= self.deadline else None
+        now = time.monotonic()
+        if self.deadline is not None and now >= self.deadline:
+            return OUT_OF_TIME
+        if self.file is not None and now - self._looked >= GLANCE:
+            self._looked = now
+            if self.file.exists():
+                return ASKED
+        return None
 
 
 @contextmanager
@@ -78,7 +98,7 @@ def listening(limits: Limits = UNLIMITED) -> Iterator[StopRequest]:
     A second signal leaves the process without clean-up.  SIGINT and SIGTERM stay ignored where they were (`nohup`).  Off the
     main thread, where Python allows no handlers, none is set.
     """
-    request = StopRequest(deadline=limits.deadline)
+    request = StopRequest(deadline=limits.deadline, file=limits.file)
 
     def note(number: int, frame: FrameType | None) -> None:
         if request.signal is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lnas.testing.dataset import DatasetSuite
+    from lnas.testing.executor import ExecutorSuite
     from lnas.testing.importance import ImportanceSuite
     from lnas.testing.observer import ObserverSuite
     from lnas.testing.recipe import RecipeSuite
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DatasetSuite",
+    "ExecutorSuite",
     "ImportanceSuite",
     "ObserverSuite",
     "RecipeSuite",
@@ -41,6 +43,7 @@ __all__ = [
 
 _MODULE_OF = {
     "DatasetSuite": "dataset",
+    "ExecutorSuite": "executor",
     "ImportanceSuite": "importance",
     "ObserverSuite": "observer",
     "RecipeSuite": "recipe",

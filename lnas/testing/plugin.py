@@ -25,6 +25,7 @@ SUITES: Mapping[str, str] = {
     "recipe": "RecipeSuite",
     "dataset": "DatasetSuite",
     "observer": "ObserverSuite",
+    "executor": "ExecutorSuite",
 }
 """The suite of each kind that has one."""
 

@@ -1,0 +1,48 @@
+"""Costs never rise with sparsity."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from statistics import fmean
+
+from lnas.sweep.findings import Finding
+from lnas.sweep.results import COSTS, Results, Row
+
+FALLING = ("parameters", "macs_nonzero", "macs_structural")
+"""Costs that sparsity may only lower; dense multiply-adds do not see a mask."""
+
+
+def costs(results: Results) -> Iterator[Finding]:
+    """Of the rows of one recipe, a sparser one costs at most as much: means over the seeds that both have."""
+    for rows in _series(results):
+        for cost in FALLING:
+            for denser, sparser in pairwise(rows):
+                before, after = _means(results, denser, sparser, cost)
+                if after > before:
+                    yield Finding(
+                        "violated",
+                        "costs",
+                        sparser.label,
+                        f"{COSTS[cost]} rise with sparsity: {before:,.0f} at p={denser.sparsity:g},"
+                        f" {after:,.0f} at p={sparser.sparsity:g}",
+                    )
+
+
+def _series(results: Results) -> Iterator[list[Row]]:
+    """Rows that differ in their sparsity alone, from the densest."""
+    found: dict[tuple[str, str | None, tuple[tuple[str, str], ...]], list[Row]] = {}
+    for row in results.rows:
+        if row.sparsity is not None and row.control != "dense":  # whose width is what it is: no sparsity
+            found.setdefault((row.recipe, row.control, tuple(sorted(row.varied.items()))), []).append(row)
+    for rows in found.values():
+        yield sorted(rows, key=lambda row: row.sparsity or 0.0)
+
+
+def _means(results: Results, first: Row, second: Row, cost: str) -> tuple[float, float]:
+    """Over the same seeds, so that a trial that failed does not look like a cost."""
+    values = [_costs(results, row, cost) for row in (first, second)]
+    seeds = values[0].keys() & values[1].keys()
+    return (fmean(values[0][seed] for seed in seeds), fmean(values[1][seed] for seed in seeds)) if seeds else (0.0, 0.0)
+
+
+def _costs(results: Results, row: Row, cost: str) -> Mapping[int, int]:
+    return {seed: value for seed, trial in results.of(row.label).items() if (value := getattr(trial, cost)) is not None}

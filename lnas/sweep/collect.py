@@ -1,0 +1,117 @@
+"""Reads a sweep's directory into its results.  Nothing is trusted that a run did not write whole."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lnas.core.errors import LnasError
+from lnas.host import documents, toml
+from lnas.host.record import flat
+from lnas.host.rundir import RunDirectory
+from lnas.sweep.directory import SweepDirectory
+from lnas.sweep.planned import SweepPlan, Trial
+from lnas.sweep.results import Results, TrialResult, TrialState
+
+STATES: Mapping[str, TrialState] = {"done": "finished", "failed": "failed", "stopped": "stopped"}
+
+
+def collect(path: Path) -> Results:
+    """What a sweep came to so far.
+
+    Raises:
+        RunError: where there is no sweep at `path`, or its plan cannot be read.
+    """
+    directory = SweepDirectory.open(path)
+    plan, status = directory.plan(), directory.read_status()
+    return Results(
+        name=path.resolve().name,
+        rows=plan.rows,
+        trials=tuple(_trial(directory, plan, trial) for trial in in_order(plan)),
+        kind="table1" if plan.kind == "table1" else "sweep",
+        scale=plan.scale,
+        command=str(status.get("command", "")),
+        config=_text(directory.config),
+        seeds=plan.seeds,
+        stopped_early=plan.stopping,
+        seconds=directory.seconds() or None,
+        workers=int(status.get("workers", 1)),
+    )
+
+
+def in_order(plan: SweepPlan) -> list[Trial]:
+    """The trials by row, then by seed."""
+    labels = [row.label for row in plan.rows]
+    return sorted(plan.trials, key=lambda trial: (labels.index(trial.row), plan.seeds.index(trial.seed)))
+
+
+def course(run: RunDirectory) -> tuple[float, ...]:
+    """Validation accuracy after each epoch of the training; what cannot be read is left out."""
+    try:
+        rows = run.rows()
+    except (LnasError, OSError):
+        return ()
+    epochs = [row for row in rows if row.get("event") == "epoch" and row.get("stage") == "train"]
+    return tuple(float(row["validation_accuracy"]) for row in epochs if isinstance(row.get("validation_accuracy"), int | float))
+
+
+def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialResult:
+    run, outcome = directory.run_of(trial.name), directory.outcome(trial.name)
+    accuracies = course(run)
+    state: TrialState = STATES.get(outcome["state"], "waiting") if outcome else "waiting"
+    reason = str(outcome.get("reason", "")) if outcome else ""
+    summary: Mapping[str, Any] = {}
+    if state == "finished":
+        try:
+            summary = documents.read(run.summary)
+            if not run.finished() or not isinstance(summary, dict):
+                raise ValueError("it is not finished")
+        except (OSError, ValueError) as error:
+            state, reason, summary = "failed", f"summary.json cannot be read: {getattr(error, 'strerror', None) or error}", {}
+    elif state == "waiting" and run.status.exists():
+        state = "running"
+    figures = outcome.get("figures", {}) if outcome else {}
+    half = accuracies[: -(-trial.epochs // 2)]
+    finished = state == "finished"
+    macs, parameters = summary.get("macs") or {}, summary.get("parameters") or {}
+    accuracy, seconds = summary.get("accuracy") or {}, summary.get("seconds") or {}
+    return TrialResult(
+        name=trial.name,
+        row=trial.row,
+        seed=trial.seed,
+        state=state,
+        reason=reason,
+        path=f"trials/{trial.name}",
+        course=accuracies,
+        half=max(half) if len(half) == -(-trial.epochs // 2) else None,
+        end=max(accuracies) if finished and accuracies else None,
+        validation=accuracy.get("validation"),
+        test=accuracy.get("test"),
+        parameters=parameters.get("nonzero"),
+        macs_dense=macs.get("dense"),
+        macs_nonzero=macs.get("nonzero"),
+        macs_structural=macs.get("structural"),
+        nni_compat=figures.get("nni_compat") if finished else None,
+        attained={name: value["attained"] for name, value in (summary.get("sparsity") or {}).items()},
+        search_seconds=seconds.get("search"),
+        train_seconds=seconds.get("train"),
+        search=trial.search,
+        exact=summary.get("exact"),
+        digest=summary.get("digest"),
+        config=_config(run, trial),
+    )
+
+
+def _config(run: RunDirectory, trial: Trial) -> Mapping[str, str]:
+    """What the run's own config.toml says; the plan's where it has none yet."""
+    text = _text(run.config) or trial.config
+    try:
+        return dict(flat(toml.parse(text.encode(), where=run.config)))
+    except LnasError:
+        return {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return documents.content(path, most=toml.MOST_BYTES).decode(errors="replace")
+    except OSError:
+        return ""

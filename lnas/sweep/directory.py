@@ -1,0 +1,224 @@
+"""The directory of a sweep: its plan, the runs in it, and what became of each."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lnas.core.errors import ConfigError, RunError
+from lnas.core.executor import Outcome
+from lnas.host import documents, durable, lock
+from lnas.host.rundir import RunDirectory
+from lnas.sweep.planned import SweepPlan
+
+MARKED = "This directory is a sweep of lnas: trials/ and searches/ hold its runs.\n"
+
+
+class SweepDirectory:
+    """A sweep on the disk; made by `create` and `open`.
+
+    Attributes:
+        path: as it was given.
+        config: sweep.toml, what was asked for.
+        plan_file: plan.json, every trial and its resolved configuration.
+        trials: the folder of their runs.
+        searches: the folder of the runs that do shared searches.
+        outcomes: the folder of what became of each trial: NAME.json.
+        stop: while this file is there, what runs stops after its step.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.marker = path / ".lnas-sweep"
+        self.config = path / "sweep.toml"
+        self.plan_file = path / "plan.json"
+        self.status = path / "status.json"
+        self.trials = path / "trials"
+        self.searches = path / "searches"
+        self.outcomes = path / "outcomes"
+        self.stop = path / "stop"
+        self.lock = path / "lock"
+        self.report = path / "report.html"
+
+    @classmethod
+    def open(cls, path: Path) -> "SweepDirectory":
+        """The sweep at `path`.
+
+        Raises:
+            RunError: where there is none.
+        """
+        directory = cls(path)
+        if not directory.plan_file.is_file():
+            raise RunError(f"{path} is no sweep: a sweep is a directory that `lnas sweep` made, with sweep.toml and plan.json")
+        return directory
+
+    @classmethod
+    def is_one(cls, path: Path) -> bool:
+        """Whether there is a sweep at `path`."""
+        return cls(path).plan_file.is_file()
+
+    @classmethod
+    def check(cls, path: Path, plan: SweepPlan) -> bool:
+        """Whether a sweep is at `path` already, which then is this one.  Nothing is written.
+
+        Raises:
+            ConfigError: where another one is there.
+            RunError: where something else is, or it cannot be written there.
+        """
+        directory = cls(path)
+        if cls.is_one(path):
+            directory._require_same(plan)
+            return True
+        if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} is there already, and is no sweep; choose another --out")
+        parent = path.absolute()
+        while not os.path.lexists(parent) and parent != parent.parent:
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise RunError(
+                f"cannot write a sweep to {path}: {parent} is no folder that this user may write; choose another --out"
+            )
+        return False
+
+    @classmethod
+    def create(cls, path: Path, plan: SweepPlan, *, config: str) -> "SweepDirectory":
+        """Make a new sweep, or open the one that is there: it is this one."""
+        directory = cls(path)
+        if not cls.check(path, plan):
+            with durable.writing(path):
+                for folder in (path, directory.trials, directory.searches, directory.outcomes):
+                    folder.mkdir(parents=True, exist_ok=True)
+            durable.write_text(directory.marker, MARKED)
+            durable.write_text(directory.config, config)
+            durable.write_json(directory.plan_file, plan.to_json())  # last: a directory with a plan is a sweep
+        return directory
+
+    def plan(self) -> SweepPlan:
+        """What it runs.
+
+        Raises:
+            RunError: where plan.json cannot be read.
+        """
+        try:
+            document = documents.read(self.plan_file, most=documents.MOST_OF_A_JOURNAL)
+            return SweepPlan.from_json(document)
+        except OSError as error:
+            raise RunError(f"cannot read {self.plan_file}: {error.strerror or error}") from error
+        except ValueError as error:  # a ConfigError is one
+            raise RunError(f"{self.plan_file}: {error}") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the one that runs the sweep.
+
+        Raises:
+            RunInUseError: naming the process that does.
+        """
+        with lock.exclusive(self.lock):
+            self.go_on()
+            yield
+
+    def ask_to_stop(self) -> None:
+        """What runs stops after its step, with a checkpoint."""
+        durable.write_text(self.stop, "what runs in this sweep stops after its step\n")
+
+    def go_on(self) -> None:
+        """Nothing is asked to stop."""
+        with durable.writing(self.stop):
+            self.stop.unlink(missing_ok=True)
+
+    def run_of(self, name: str) -> RunDirectory:
+        """The run of a trial, which may not be there yet."""
+        return RunDirectory(self.trials / name)
+
+    def search_of(self, key: str) -> RunDirectory:
+        """The run of a shared search, which may not be there yet."""
+        return RunDirectory(self.searches / key)
+
+    def outcome(self, name: str) -> Mapping[str, Any] | None:
+        """What became of a trial: {"state", "reason", "figures"}, or None where that is not known yet."""
+        try:
+            document = documents.read(self.outcomes / f"{name}.json")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return None  # it is asked for again
+        return document if isinstance(document, dict) and isinstance(document.get("state"), str) else None
+
+    def write_outcome(self, name: str, outcome: Outcome) -> None:
+        """Note what became of a trial."""
+        document = {"schema": 1, "state": outcome.state, "reason": outcome.reason, "figures": dict(outcome.figures)}
+        durable.write_json(self.outcomes / f"{name}.json", document)
+
+    def finished(self, name: str) -> bool:
+        """Whether a trial came to its end and was measured."""
+        outcome = self.outcome(name)
+        return outcome is not None and outcome["state"] == "done" and self.run_of(name).finished()
+
+    def seconds(self) -> float:
+        """Wall-clock time so far, over all the times that it was begun again."""
+        try:
+            return float(documents.read(self.status)["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def read_status(self) -> Mapping[str, Any]:
+        """What status.json says; empty where it says nothing."""
+        try:
+            document = documents.read(self.status)
+        except (OSError, ValueError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def write_status(self, state: str, *, seconds: float, workers: int, command: str) -> None:
+        """Replace status.json."""
+        durable.write_json(
+            self.status,
+            {
+                "schema": 1,
+                "state": state,
+                "seconds": round(seconds, 3),
+                "workers": workers,
+                "command": command,
+                "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+
+    def _require_same(self, plan: SweepPlan) -> None:
+        there, wanted = self.plan(), plan
+        if there == wanted:
+            return
+        raise ConfigError(f"{self.path} holds another sweep: {_difference(there, wanted)}; choose another --out")
+
+
+def _difference(there: SweepPlan, wanted: SweepPlan) -> str:
+    """The first thing in which two plans differ, in words."""
+    for key in ("kind", "scale", "seeds", "threads", "stopping"):
+        if (old := getattr(there, key)) != (new := getattr(wanted, key)):
+            return f"{key} {_words(old)}, not {_words(new)}"
+    old_rows, new_rows = [row.label for row in there.rows], [row.label for row in wanted.rows]
+    if old_rows != new_rows:
+        missing = [label for label in new_rows if label not in old_rows]
+        more = [label for label in old_rows if label not in new_rows]
+        return (
+            f"it has no row {missing[0]!r}"
+            if missing
+            else f"it has a row {more[0]!r}"
+            if more
+            else "its rows are in another order"
+        )
+    for old_trial, new_trial in zip(there.trials, wanted.trials, strict=True):
+        before, after = old_trial.config.splitlines(), new_trial.config.splitlines()
+        for line in after:
+            if line not in before:
+                return f"trial {old_trial.name} was planned without {line!r}"
+        if before != after:
+            return f"trial {old_trial.name} was planned with {next(line for line in before if line not in after)!r}"
+    return "it shares its searches otherwise"
+
+
+def _words(value: object) -> str:
+    return json.dumps(value)

@@ -1,0 +1,81 @@
+"""What a sweep is asked: fixed by its rows, before anything is run."""
+
+from collections.abc import Mapping, Sequence
+
+from lnas.core.errors import ConfigError
+from lnas.sweep.hypothesis import MARGIN, RECIPES, Comparison, Hypothesis, count, recipe_of
+from lnas.sweep.paper_claims import of_the_paper
+from lnas.sweep.results import Row
+
+CONTROLS: Mapping[str, str] = {
+    "random-mask": "the ticket's mask beats a random mask of the same counts",
+    "reinit": "theta_0 matters: the ticket beats fresh weights under its mask",
+    "random-alpha": "the paths that alpha keeps beat random paths",
+    "random-search": "the search beats random search at equal cost",
+    "dense": "the ticket beats a dense network with as many parameters",
+}
+"""What is claimed against each control."""
+
+
+def hypotheses(rows: Sequence[Row], *, table1: bool, margin: float = MARGIN) -> tuple[Hypothesis, ...]:
+    """All that the rows of a sweep can be asked.  Results are not looked at.
+
+    Args:
+        rows: of the sweep.
+        table1: whether it reproduces the paper's Table 1, and is asked the claims of the paper.
+        margin: of a winning ticket, as a fraction.
+
+    Raises:
+        ConfigError: where the margin is outside [0, 1).
+    """
+    if not 0 <= margin < 1:
+        raise ConfigError(f"margin {margin!r} is outside [0, 1); one percentage point is 0.01")
+    plain = [row for row in rows if row.control is None]
+    asked = of_the_paper(plain, margin) if table1 else _against_first(plain, margin)
+    return (*asked, *_controls(rows))
+
+
+def _against_first(rows: Sequence[Row], margin: float) -> list[Hypothesis]:
+    """Of a sweep of one's own: every row against its baseline; where there is none, against the first row."""
+    found: list[Hypothesis] = []
+    for row in rows:
+        first = _reference(row, rows)
+        if row is first:
+            continue
+        pair = (Comparison(f"against {first.label}", (row.label,), (first.label,)),)
+        if recipe_of(first) == "baseline" and recipe_of(row) != "baseline":
+            claim = f"{row.label} is a winning ticket: not below {first.label} (by no more than {100 * margin:g} points)"
+            found.append(Hypothesis(f"{row.label} ticket", claim, pair, bound=-margin))
+        found.append(Hypothesis(f"{row.label} above", f"{row.label} beats {first.label}", pair))
+    return found
+
+
+def _reference(row: Row, rows: Sequence[Row]) -> Row:
+    """The baseline that has the row's other options; else the first baseline, or row, of the same data set."""
+    comparable = [other for other in rows if other.varied.get("data") == row.varied.get("data")]
+    baselines = [other for other in comparable if recipe_of(other) == "baseline"]
+    alike = [other for other in baselines if other.varied == row.varied and recipe_of(row) != "baseline"]
+    return (*alike, *baselines, *comparable)[0]
+
+
+def _controls(rows: Sequence[Row]) -> list[Hypothesis]:
+    """One for each kind of control and recipe that it is held against: all levels together, and each by itself as a detail."""
+    by_label = {row.label: row for row in rows}
+    groups: dict[tuple[str, str], list[tuple[Row, Row]]] = {}
+    for row in rows:
+        if row.control is not None and row.of in by_label:
+            of = by_label[row.of]
+            groups.setdefault((recipe_of(of), row.control), []).append((of, row))
+    found = []
+    for (recipe, control), pairs in groups.items():
+        each = tuple(Comparison(of.label, (of.label,), (row.label,)) for of, row in pairs)
+        label = each[0].label if len(each) == 1 else f"mean over {count(len(each), 'row')}"
+        found.append(
+            Hypothesis(
+                f"{recipe} {control}",
+                f"{RECIPES.get(recipe, recipe)}: {CONTROLS.get(control, f'it beats its control {control}')}",
+                (Comparison(label, tuple(of.label for of, _ in pairs), tuple(row.label for _, row in pairs)),),
+                details=each if len(each) > 1 else (),
+            )
+        )
+    return found

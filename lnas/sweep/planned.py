@@ -1,0 +1,129 @@
+"""What a sweep is going to run: its rows, its trials, and the searches that several of them begin with."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from lnas.core.errors import ConfigError
+from lnas.host.config import Config, to_toml
+from lnas.sweep.results import Row
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """A row before its names are resolved.
+
+    Attributes:
+        row: what the table shows of it.
+        settings: what one would type for `lnas run`, by option ("recipe", "sparsity", "space"), without the seed.
+    """
+
+    row: Row
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of the sweep.
+
+    Attributes:
+        name: of its directory.
+        row: label of its row.
+        seed: root seed.
+        config: resolved, as TOML.
+        search: the key of the search that it begins with; None where it does its own.
+        sparsity: asked of its row, for `nni_compat`.
+        epochs: of its training.
+    """
+
+    name: str
+    row: str
+    seed: int
+    config: str
+    search: str | None = None
+    sparsity: float = 0.0
+    epochs: int = 1
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """All of it, in plain values: what plan.json holds.
+
+    Attributes:
+        rows: in the order of the table.
+        trials: in the order in which they begin.
+        searches: key -> the configuration of the run that does this search, as TOML.
+        kind: "sweep" or "table1".
+        scale: of a "table1".
+        seeds: of every row.
+        threads: of torch, in every trial: results depend on them.
+        stopping: the rule that stops trials early, or None.
+    """
+
+    rows: tuple[Row, ...]
+    trials: tuple[Trial, ...]
+    searches: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "sweep"
+    scale: str | None = None
+    seeds: tuple[int, ...] = (0,)
+    threads: int = 1
+    stopping: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `from_json` reads back."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "SweepPlan":
+        """What `to_json` gave.
+
+        Raises:
+            ConfigError: where it is none.
+        """
+        try:
+            if document["schema"] != SCHEMA:
+                raise ConfigError(f"a plan of schema {document['schema']!r}; this lnas reads schema {SCHEMA}")
+            values = {key: value for key, value in document.items() if key != "schema"}
+            return cls(
+                **{
+                    **values,
+                    "rows": tuple(Row(**row) for row in values["rows"]),
+                    "trials": tuple(Trial(**trial) for trial in values["trials"]),
+                    "seeds": tuple(values["seeds"]),
+                }
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"no plan of a sweep: {type(error).__name__}: {error}") from None
+
+
+def trial_name(label: str, seed: int) -> str:
+    """The name of a trial's directory: "variant1 p=0.25" and 3 give "variant1-p0.25-seed3"."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", f"{label.replace('=', '')} seed{seed}").strip("-.")
+
+
+def check_names(trials: tuple[Trial, ...]) -> None:
+    """Refuse two trials that would share a directory.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    found: dict[str, Trial] = {}
+    for trial in trials:
+        other = found.setdefault(trial.name.lower(), trial)
+        if other is not trial:
+            raise ConfigError(
+                f"rows {other.row!r} and {trial.row!r} would both be called {trial.name}; give their values different words"
+            )
+
+
+def as_run(config: Config, seed: int) -> Config:
+    """The configuration of one trial: it has its place from the sweep, and no name."""
+    return replace(config, seed=seed, out="runs", name=None)
+
+
+def text_of(config: Config) -> str:
+    """As TOML, without where its run lies."""
+    return "".join(line for line in to_toml(config).splitlines(keepends=True) if not line.startswith("out = "))
