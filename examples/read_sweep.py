@@ -16,12 +16,8 @@ steps = int(sys.argv[1]) if len(sys.argv) > 1 else 200
 with tempfile.TemporaryDirectory() as folder:
     out = Path(folder, "mine")
     rows = ["--recipe", "baseline,variant1", "--sparsity", "0.5", "--seeds", "1"]  # a verdict asks for three
-    small = [
-        "--space",
-        "cells,channels=2,layers=3,nodes=2,network_channels=2,network_layers=3",
-        "--epochs",
-        f"{steps}it:{steps}it",
-    ]
+    space = "cells,channels=2,layers=3,nodes=2,network_channels=2,network_layers=3"
+    small = ["--space", space, "--epochs", f"{steps}it:{steps}it"]
     command = [sys.executable, "-m", "lnas", "sweep", *rows, *small, "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True)
 
@@ -34,9 +30,8 @@ with tempfile.TemporaryDirectory() as folder:
         print(f"{row.label}: test accuracy {fmean(tests):.3f}, n = {len(tests)}")
 
     for name, run in sweep.runs().items():
-        print(
-            f"{name}: loss {run.to_records()[-1]['loss']:.3f}, {sum(p.numel() for p in run.network().parameters()):,} parameters"
-        )
+        parameters = sum(parameter.numel() for parameter in run.network().parameters())
+        print(f"{name}: loss {run.to_records()[-1]['loss']:.3f} after its last epoch, {parameters:,} parameters")
 
     for verdict in sweep.verdicts():
         print(f"{verdict.claim}: {verdict.sentence}")

@@ -19,6 +19,7 @@ from lnas.cli.cost import cost
 from lnas.cli.import_weights import import_weights
 from lnas.cli.plugins import plugins
 from lnas.cli.plugins_commands import PluginCommand
+from lnas.cli.reproduce import reproduce
 from lnas.cli.run import resume, run
 from lnas.cli.runs import runs
 from lnas.cli.session import Session
@@ -177,7 +178,7 @@ def _add(command: click.Command, group: click.Group) -> None:
 
 everywhere(main, hidden=False)
 for _command in (
-    *(run, resume, sweep, show, compare, evaluate, report, verify, runs),
+    *(run, resume, sweep, reproduce, show, compare, evaluate, report, verify, runs),
     *(cost, components, plugins, config, import_weights, completion),
 ):
     _add(_command, main)

@@ -24,7 +24,7 @@ TRAIN = "train"
 
 @click.command(short_help="List the parts and their options.")
 @click.argument("name", required=False)
-@click.option("--kind", metavar="KIND", help="Only strategy, space, schedule, target, importance, recipe, dataset or observer.")
+@click.option("--kind", metavar="KIND", help="Only strategy, space, schedule, target, importance, recipe, dataset, observer or executor.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @pass_session
 def components(session: Session, name: str | None, kind: str | None, as_json: bool) -> None:
@@ -64,8 +64,12 @@ def _lnas() -> tuple[str, str]:
 
 def _named(session: Session, parts: "list[Component]", name: str, kind: str | None) -> "list[Component]":
     """All parts of that name, for a name may stand for one of each kind."""
+    from lnas.host.first_party import missing as not_installed
+
     found = [part for part in parts if name in (part.name, part.qualified)]
     if not found:
+        if (offered := session.host().registry.uninstalled(name, kind)) is not None:
+            raise PluginError(not_installed(offered[0], name, offered[1]))
         missing = [record for record in session.host().plugins if record.status != "active"]
         unknown = UnknownNameError(kind or "part", name, {part.name for part in parts})
         if missing and not unknown.near:

@@ -1,11 +1,11 @@
 """`lnas sweep`: recipes by sparsities by seeds, as one experiment."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from lnas.cli.settings import given, settings_but
-from lnas.cli.sweeping import Request, carry_out, sweeping
+from lnas.cli.sweeping import Request, carry_out, given_how, sweeping
 
 if TYPE_CHECKING:
     from lnas.host.config import Layer
@@ -37,9 +37,7 @@ HOW = ("seeds", "controls", "executor", "workers", "threads", "stopping", "out")
     help="Give up poor trials early: median, or halving,eta=3.  There are no verdicts then.",
 )
 @click.pass_context
-def sweep(
-    context: click.Context, recipe: str | None, sparsity: str | None, file: str | None, stopping: str | None, **how: Any
-) -> None:
+def sweep(context: click.Context, recipe: str | None, sparsity: str | None, file: str | None, stopping: str | None) -> None:
     """Run every recipe with every sparsity and every seed.
 
     Each trial is a run of its own; trials whose search is the same share it.  The same command goes on where a sweep was
@@ -56,8 +54,8 @@ def sweep(
     if "prune" in typed and "recipe" not in typed:
         settings.pop("recipe", None)
     settings |= {key: list(value) if isinstance(value, tuple) else value for key, value in typed.items()}
-    given_how = {**how_of_file, **{key: value for key, value in {**how, "stopping": stopping}.items() if value is not None}}
-    carry_out(context, Request(rows(settings), settings, layer), given_how)
+    how = {**how_of_file, **given_how(context), **({} if stopping is None else {"stopping": stopping})}
+    carry_out(context, Request(rows(settings), settings, layer), how)
 
 
 def _read(file: str | None) -> "tuple[dict[str, object], dict[str, object], Layer]":

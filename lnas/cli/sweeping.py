@@ -18,6 +18,7 @@ from lnas.cli.session import Session
 if TYPE_CHECKING:
     from lnas.core.executor import Executor
     from lnas.host.layers import Layer
+    from lnas.host.signals import Limits
     from lnas.sweep.directory import SweepDirectory
     from lnas.sweep.engine import Counts, Told
     from lnas.sweep.planned import PlannedRow, SweepPlan
@@ -26,6 +27,8 @@ F = TypeVar("F", bound=Callable[..., object])
 
 FOLDER = "sweeps"
 """Where sweeps lie, unless --out says otherwise."""
+
+_META = "lnas.sweeping"
 
 
 @dataclass(frozen=True)
@@ -48,27 +51,37 @@ class Request:
 
 
 def sweeping(command: F) -> F:
-    """Decorate a command with the options of how a sweep is run."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, default=None, help="Print one line of JSON instead of tables."),
-        click.option(
-            "--dry-run", is_flag=True, default=None, help="Build each row, measure a step, print the plan, write nothing."
-        ),
-        limits,
-        click.option("--max-trials", type=int, metavar="N", help="Begin at most N trials now."),
-        click.option("--out", metavar="DIR", help=f"Directory of the sweep.  [default: a name of its own in {FOLDER}]"),
-        click.option("--threads", type=int, metavar="N", help="Threads of torch in a trial.  [default: cores by workers]"),
-        click.option("--workers", type=int, metavar="N", help="Trials at a time.  [default: 1]"),
-        click.option(
-            "--executor",
-            metavar="SPEC",
-            help="Who runs them: serial, process, ray or slurm.  [default: process for several]",
-        ),
-        click.option("--controls", metavar="NAME,...", help="Controls behind each row they apply to, or all."),
-        click.option("--seeds", type=int, metavar="N", help="Seeds of each row: 0 to N-1.  [default: 3]"),
+    """Decorate a command with the options of how a sweep is run; `given_how` tells what was typed."""
+    flags = (
+        ("as_json", "--json", "Print one line of JSON instead of tables."),
+        ("dry_run", "--dry-run", "Build each row, measure a step, print the plan, write nothing."),
+    )
+    for name, flag, words in flags:
+        command = click.option(flag, name, is_flag=True, expose_value=False, callback=_keep, help=words)(command)
+    command = limits(command)
+    whole, text = click.INT, click.STRING
+    for name, kind, metavar, words in (
+        ("max-trials", whole, "N", "Begin at most N trials now."),
+        ("out", text, "DIR", f"Directory of the sweep.  [default: a name of its own in {FOLDER}]"),
+        ("threads", whole, "N", "Threads of torch in a trial.  [default: cores by workers]"),
+        ("workers", whole, "N", "Trials at a time.  [default: 1]"),
+        ("executor", text, "SPEC", "Who runs them: serial, process, ray or slurm.  [default: process for several]"),
+        ("controls", text, "NAME,...", "Controls behind each row they apply to, or all."),
+        ("seeds", whole, "N", "Seeds of each row: 0 to N-1.  [default: 3]"),
     ):
-        command = option(command)
+        command = click.option(f"--{name}", type=kind, metavar=metavar, expose_value=False, callback=_keep, help=words)(command)
     return command
+
+
+def given_how(context: click.Context) -> Mapping[str, object]:
+    """What was typed, by option."""
+    typed: Mapping[str, object] = context.meta.get(_META, {})
+    return typed
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value is not None and value is not False and parameter.name is not None:
+        context.meta.setdefault(_META, {})[parameter.name] = value
 
 
 @dataclass(frozen=True)
@@ -145,7 +158,7 @@ def carry_out(context: click.Context, request: Request, how: Mapping[str, Any]) 
     with _executor(session, chosen) as executor:
         directory = SweepDirectory.create(path, plan, config=toml.dump(_written(request, chosen, plan, command)))
         with directory.locked():
-            counts = _run(session, directory, plan, executor, chosen, ends.deadline, command)
+            counts = _run(session, directory, plan, executor, chosen, ends, command)
     _report(session, directory, counts, as_json=chosen.as_json)
 
 
@@ -246,7 +259,7 @@ def _run(
     plan: "SweepPlan",
     executor: "Executor",
     how: _How,
-    deadline: float | None,
+    ends: "Limits",
     command: str,
 ) -> "Counts":
     from lnas.cli.sweep_progress import watching
@@ -275,7 +288,7 @@ def _run(
                 if event.what != "began":
                     note("running")
 
-            counts = Engine(directory, plan, executor, surroundings, told, deadline, how.max_trials).run(command)
+            counts = Engine(directory, plan, executor, surroundings, told, ends, how.max_trials).run(command)
         state = "interrupted" if counts.left else "failed" if counts.failed else "finished"
         return counts
     finally:

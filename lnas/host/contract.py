@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lnas.core.data import Dataset
 from lnas.core.errors import ContractError
+from lnas.core.executor import Executor
 from lnas.core.learner import SearchStrategy
 from lnas.core.mask import MaskTarget
 from lnas.core.schedule import PruningSchedule
@@ -79,6 +80,20 @@ def checked_schedule(schedule: object) -> PruningSchedule:
     if not isinstance(schedule, PruningSchedule):
         raise ContractError("schedule", f"a schedule must be a PruningSchedule, not {_kind(schedule)}")
     return schedule
+
+
+def checked_executor(executor: object, workers: int) -> Executor:
+    """An executor of that many workers.
+
+    Raises:
+        ContractError: saying what it is instead.
+    """
+    if not isinstance(executor, Executor):
+        raise ContractError("executor", f"an executor must be an Executor, not {_kind(executor)}")
+    if getattr(executor, "workers", None) != workers:
+        given = getattr(executor, "workers", None)
+        raise ContractError("executor", f"an executor must have workers, the {workers} that it was given, not {given!r:.60}")
+    return executor
 
 
 def checked_dataset(dataset: object) -> Dataset:

@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
 from lnas.core.errors import ConfigError, PluginError, UnknownNameError
+from lnas.host.first_party import missing as not_installed
+from lnas.host.first_party import offered_by
 from lnas.host.foreign import aside, in_one_line
 from lnas.host.hookspecs import HOOKS
 
@@ -168,7 +170,15 @@ class Registry:
         for record in missing:
             if any((part.kind, part.name) == (kind, name) for part in record.components):
                 raise _unavailable(kind, name, record)
+        if (extra := self.uninstalled(name, kind)) is not None:
+            raise PluginError(not_installed(kind, name, extra[1]))
         raise self._nowhere(kind, name, missing)
+
+    def uninstalled(self, name: str, kind: str | None = None) -> tuple[str, str] | None:
+        """Kind and extra of a first-party part whose distribution is not installed; None where there is no such part."""
+        offered = offered_by(name, kind)
+        installed = offered is not None and any(record.distribution == f"lnas-{offered[1]}" for record in self.plugins)
+        return None if installed else offered
 
     def _of_plugin(self, kind: str, plugin: str, name: str) -> Component:
         _check_kind(kind)

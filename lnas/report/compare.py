@@ -107,7 +107,9 @@ def sentence(pairing: Pairing) -> str:
         why = "all differences are equal, " if found.degenerate else ""
         return f"{about}: {mean}, n = {found.n}, {why}no interval"
     student, bootstrap = (f"{_points(low)} to {_points(high)}" for low, high in (found.interval, found.bootstrap))
-    return f"{about}: {mean}, n = {found.n}, 95 % interval {student}, bootstrap {bootstrap}"
+    return f"{about}: {mean}, n = {found.n}, 95 % interval {student}, bootstrap {bootstrap}" + (
+        ", which disagree" if found.disagree else ""
+    )
 
 
 def _points(fraction: float) -> str:

@@ -47,5 +47,5 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return " ".join(map(_text, value))
+        return "; ".join(map(_text, value))
     return str(value)

@@ -124,10 +124,12 @@ def _spans_most(sparsities: Sequence[float]) -> bool:
 def _draw_levels(axes: Axes, line: _Line, shift: float) -> None:
     colour = line.series.colour
     where = [point.sparsity or 0.0 for point in line.levels]
-    bands = [point.band or (math.nan, math.nan) for point in line.levels]  # a band has a gap where there is no interval
-    low, high = [band[0] for band in bands], [band[1] for band in bands]
-    axes.fill_between(where, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
-    axes.vlines(where, low, high, color=colour, alpha=0.2, linewidth=1.5, zorder=1)
+    known = [(x, *point.band) for x, point in zip(where, line.levels, strict=True) if point.band is not None]
+    if known:
+        bands = [point.band or (math.nan, math.nan) for point in line.levels]  # a gap where there is no interval
+        low, high = [band[0] for band in bands], [band[1] for band in bands]
+        axes.fill_between(where, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
+        axes.vlines(*zip(*known, strict=True), color=colour, alpha=0.2, linewidth=1.5, zorder=1)
     dots = [(x + shift, value) for x, point in zip(where, line.levels, strict=True) for value in point.values]
     axes.plot(*zip(*dots, strict=True), color=colour, linestyle="", marker="o", markersize=3.5, alpha=0.4, markeredgewidth=0)
     means = [point.mean for point in line.levels]

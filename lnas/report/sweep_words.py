@@ -73,4 +73,4 @@ def _seeds(seeds: Sequence[int]) -> str:
         return f"n = 1 seed ({seeds[0]})"
     if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
         return f"n = {len(seeds)} seeds ({seeds[0]} to {seeds[-1]})"
-    return f"n = {len(seeds)} seeds ({', '.join(map(str, seeds[:20]))}{', …' if len(seeds) > 20 else ''})"
+    return f"n = {len(seeds)} seeds ({', '.join(map(str, seeds[:20])) or 'none'}{', …' if len(seeds) > 20 else ''})"

@@ -11,13 +11,13 @@ from lnas.host.hookspecs import HOOKS
 from lnas.host.plugins import Host
 from lnas.host.spec import shown
 
-KINDS = ("strategy", "space", "schedule", "target", "importance", "observer", "recipe", "dataset")
+KINDS = ("strategy", "space", "schedule", "target", "importance", "observer", "recipe", "dataset", "executor")
 """The kinds of part that can be begun."""
 LONGEST = 40
 """Characters of a name."""
 
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
-_CLASSES = ("strategy", "schedule", "target", "observer")
+_CLASSES = ("strategy", "schedule", "target", "observer", "executor")
 
 
 @dataclass(frozen=True)

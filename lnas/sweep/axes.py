@@ -64,6 +64,15 @@ def listed(key: str, text: str) -> list[str]:
     return values
 
 
+def fractions(key: str, texts: Sequence[object]) -> tuple[float, ...]:
+    """Sparsities, each in [0, 1).
+
+    Raises:
+        ConfigError: naming the first that is none.
+    """
+    return tuple(_sparsity(text, key) for text in texts)
+
+
 def _values(key: str, value: object) -> tuple[object, ...]:
     """The values of an option, each of them once."""
     if key in NOT_OF_A_TRIAL:
@@ -97,13 +106,13 @@ def _is_list(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
-def _sparsity(value: object) -> float:
+def _sparsity(value: object, key: str = "sparsity") -> float:
     try:
         number = float("nan") if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = float("nan")
     if not 0 <= number < 1:
-        raise ConfigError(f"sparsity must be a number in [0, 1), not {shown(value)}")
+        raise ConfigError(f"{key} must be a number in [0, 1), not {shown(value)}")
     return number
 
 

@@ -3,15 +3,17 @@
 A worker that dies is replaced and its run goes on from its last checkpoint; a trial that fails is noted, and the others go on.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from lnas.core.errors import LnasError
 from lnas.core.executor import Executor, Outcome, Plain, Work
 from lnas.host import checkpoint
-from lnas.host.signals import OUT_OF_TIME, Limits, StopRequest, listening
+from lnas.host.signals import OUT_OF_TIME, UNLIMITED, Limits, StopRequest, listening
 from lnas.sweep.collect import course
 from lnas.sweep.directory import SweepDirectory
 from lnas.sweep.planned import SweepPlan, Trial
@@ -104,7 +106,7 @@ class Engine:
         executor: who does the work.
         surroundings: what the work is told.
         tell: hears what happens.
-        deadline: when its time is over, by `time.monotonic()`.
+        limits: what stops the sweep, beside SIGINT and SIGTERM.
         most: so many trials are begun at most; None for all.
     """
 
@@ -113,7 +115,7 @@ class Engine:
     executor: Executor
     surroundings: Surroundings
     tell: Callable[[Told], None] = lambda told: None
-    deadline: float | None = None
+    limits: Limits = UNLIMITED
     most: int | None = None
     _states: dict[tuple[Kind, str], State] = field(default_factory=dict)
     _flying: "dict[Future[Outcome], tuple[Kind, str]]" = field(default_factory=dict)
@@ -133,20 +135,16 @@ class Engine:
             SweepInterrupted: after a signal, or where the time is over.
         """
         self._look()
-        stopped: int | None = None
-        with listening(Limits(deadline=self.deadline)) as request:
-            while True:
-                if stopped is None and (stopped := request.reason) is not None:
-                    self.directory.ask_to_stop()
-                while stopped is None and len(self._flying) < self.executor.workers and self._begin_next():
+        with listening(self.limits) as request, self._asking(request):
+            while request.reason is None or self._flying:
+                while request.reason is None and len(self._flying) < self.executor.workers and self._begin_next():
                     self._settle(request)  # an engine without workers has done it already
-                    stopped = self._asked(request)
                 if not self._flying:
                     break
                 wait(self._flying, timeout=PAUSE, return_when=FIRST_COMPLETED)
                 self._settle(request)
-        if stopped is not None:
-            raise SweepInterrupted(stopped, again)
+            if (reason := request.reason) is not None and self.counts().left:
+                raise SweepInterrupted(reason, again)
         return self.counts()
 
     def counts(self) -> Counts:
@@ -170,11 +168,27 @@ class Engine:
                 state = "stopped"
             self._states["trial", trial.name] = state
 
-    def _asked(self, request: StopRequest) -> int | None:
-        reason = request.reason
-        if reason is not None:
-            self.directory.ask_to_stop()
-        return reason
+    @contextmanager
+    def _asking(self, request: StopRequest) -> Iterator[None]:
+        """While the block runs, what runs is asked to stop once the sweep is.
+
+        A thread does so: an engine without workers does its work in this one.
+        """
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(PAUSE):
+                if request.reason is not None:
+                    self.directory.ask_to_stop()
+                    return
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
 
     def _begin_next(self) -> bool:
         """Begin the first piece of work that can begin.  False where none can."""

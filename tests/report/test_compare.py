@@ -90,6 +90,15 @@ def test_two_configurations_with_the_same_seeds_are_paired(make: Make) -> None:
         f"b0, b1, b2 minus a0, a1, a2, test accuracy: +2.67 points, n = 3, 95 % interval {100 * (mean - half):+.2f} to "
         f"{100 * (mean + half):+.2f}, bootstrap +1.00 to "
     )
+    assert sentence(pairing).endswith(", which disagree"), "Student's interval includes 0, and the bootstrap does not"
+
+
+def test_two_intervals_that_agree_are_just_told(make: Make) -> None:
+    runs = [make(f"a{seed}", seed=seed, test=0.9) for seed in range(3)]
+    runs += [make(f"b{seed}", seed=seed, test=test, lr=0.2) for seed, test in enumerate((0.95, 0.951, 0.952))]
+    (pairing,) = compare(runs).pairings
+    assert ": +5.10 points, n = 3, 95 % interval +4.85 to +5.35, bootstrap +5.0" in sentence(pairing)
+    assert "disagree" not in sentence(pairing)
 
 
 def test_one_pair_has_no_interval(make: Make) -> None:

@@ -155,7 +155,7 @@ def test_settings_are_flat_and_the_options_of_a_part_are_keys() -> None:
     assert settings(text + '[strategy]\nname = "darts"\nunrolled = "exact"\n[train]\nlr = 0.1\n', where="x") == {
         "seed": "3",
         "deterministic": "true",
-        "prune": "alpha:one-shot theta:never",
+        "prune": "alpha:one-shot; theta:never",
         "space": "cells",
         "space.channels": "2",
         "data": "?",

@@ -5,7 +5,11 @@ import pytest
 from lnas.report.sweep_courses import Curve, Panel, _apart, draw_panel, panels
 from lnas.sweep.results import Results, Row, TrialResult
 
-BASELINE, FIRST, SECOND = Row("baseline", "baseline"), Row("variant1 p=0.5", "variant1", 0.5), Row("variant2 p=0.5", "variant2", 0.5)
+BASELINE, FIRST, SECOND = (
+    Row("baseline", "baseline"),
+    Row("variant1 p=0.5", "variant1", 0.5),
+    Row("variant2 p=0.5", "variant2", 0.5),
+)
 
 
 def sweep(*pairs: tuple[Row, tuple[tuple[float, ...], ...]]) -> Results:
@@ -46,7 +50,7 @@ def test_the_drawing_has_a_line_for_both_and_names_the_sparsity_at_its_end() -> 
 
 
 def test_one_epoch_is_drawn_and_of_many_levels_some_are_named() -> None:
-    curves = tuple(Curve(f"0.{index:03}", index / 100, (0.5,), (0.5,), 1) for index in range(100))
+    curves = tuple(Curve(f"0.{index:03}", index / 50, (0.5,), (0.5,), 1) for index in range(50))
     root = ElementTree.fromstring(draw_panel(Panel("many", "#010101", curves, ()), name="p"))
     names = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text") if (text.text or "").startswith("0.")]
     assert 10 < len(names) <= 18

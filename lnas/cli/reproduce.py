@@ -1,0 +1,49 @@
+"""`lnas reproduce`: the paper's experiment, with seeds and intervals."""
+
+import click
+
+from lnas.cli.settings import given, settings_but
+from lnas.cli.sweeping import Request, carry_out, given_how, sweeping
+
+EXAMPLES = """
+\b
+Examples:
+  lnas reproduce table1 --scale tiny --seeds 3 --workers 2
+      on the digits that come with lnas, in less than an hour on two cores
+  lnas reproduce table1 --scale small --data folder,root=cifar10 --seeds 3 --controls all --workers 2
+      on a folder of pictures, overnight
+  lnas reproduce table1 --scale paper --data cifar10 --seeds 3 --executor ray --workers 8
+      the paper's sizes, on GPUs
+"""
+
+FIXED = ("strategy", "recipe", "prune", "sparsity", "seed", "observe", "cost", "out", "name", "config")
+"""Options of a run that the experiment sets by itself, or has no use for."""
+
+
+@click.group(short_help="Make an experiment of the paper again.")
+def reproduce() -> None:
+    """Make an experiment of the paper again, with several seeds, controls and intervals."""
+
+
+@reproduce.command(epilog=EXAMPLES, short_help="Table 1: both variants and generalized LNAS at eight sparsities.")
+@click.option("--scale", metavar="NAME", default="tiny", help="tiny, small or paper.  [default: tiny]")
+@click.option("--levels", metavar="FRACTION,...", help="Some of the sparsities.  [default: the eight of Table 1]")
+@settings_but(*FIXED)
+@sweeping
+@click.pass_context
+def table1(context: click.Context, scale: str, levels: str | None) -> None:
+    """Run the rows of Table 1 and of its Figure 1, print them beside the paper's, and say which claims hold.
+
+    The rows are the baseline and, at every sparsity, Variant 1, Variant 2 and generalized LNAS, which the paper does not
+    measure.  Run it again to go on where it was stopped.
+    """
+    from lnas.sweep.axes import fractions, listed
+    from lnas.sweep.table1 import LEVELS
+    from lnas.sweep.table1 import table1 as planned
+
+    chosen = LEVELS if levels is None else fractions("--levels", listed("--levels", levels))
+    overrides = dict(given(context))
+    data = overrides.pop("data", None)
+    rows = planned(scale, data=None if data is None else str(data), levels=chosen, overrides=overrides)
+    settings = {"levels": list(chosen), **overrides, **({} if data is None else {"data": data})}
+    carry_out(context, Request(rows, settings, kind="table1", scale=scale), given_how(context))
