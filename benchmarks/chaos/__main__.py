@@ -14,6 +14,7 @@ EXPERIMENTS = {
     "races": "several processes on one run directory",
     "damage": "bits that flip and files that end early, in a checkpoint",
     "mutations": "each item of a checkpoint lost or changed",
+    "sweeps": "SIGKILL for the workers of a sweep, and for the sweep",
     "full": "a disk that fills up, refuses or goes away",
     "fuzz": "arbitrary bytes for everything that reads what others may have written",
 }

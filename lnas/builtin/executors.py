@@ -1,6 +1,7 @@
 """The engine that every machine has: one trial after the other, in this process."""
 
 from concurrent.futures import Future
+from typing import ClassVar
 
 from lnas.core.errors import ConfigError
 from lnas.core.executor import Executor, Outcome, Work
@@ -13,7 +14,9 @@ class Serial(Executor):
         ConfigError: where there is to be more than one worker, or none.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    own_workers: ClassVar[bool] = False
+
+    def __init__(self, workers: int) -> None:
         if workers > 1:
             raise ConfigError(f"workers must be 1, not {workers}: serial runs one trial at a time; choose the executor process")
         self.workers = required(workers)

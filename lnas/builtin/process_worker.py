@@ -1,5 +1,6 @@
 """A worker process as its employer sees it: one that is handed a line, and gives one back or dies."""
 
+import fcntl
 import json
 import os
 import select
@@ -113,7 +114,9 @@ def started(threads: int) -> Worker:
     path = [os.fspath(place) or os.getcwd() for place in sys.path]
     environment = {**os.environ, **{name: str(threads) for name in _THREADS}}
     with ExitStack() as opened:
-        errors = opened.enter_context(tempfile.TemporaryFile("a+b", buffering=0))
+        errors = opened.enter_context(tempfile.TemporaryFile(buffering=0))
+        # Whatever the file is cut to between two pieces of work, the next line goes to its end.
+        fcntl.fcntl(errors, fcntl.F_SETFL, fcntl.fcntl(errors, fcntl.F_GETFL) | os.O_APPEND)
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BOOT, json.dumps(path)],
             bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment,

@@ -24,7 +24,9 @@ TRAIN = "train"
 
 @click.command(short_help="List the parts and their options.")
 @click.argument("name", required=False)
-@click.option("--kind", metavar="KIND", help="Only strategy, space, schedule, target, importance, recipe, dataset, observer or executor.")
+@click.option(
+    "--kind", metavar="KIND", help="Only strategy, space, schedule, target, importance, recipe, dataset, observer or executor."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @pass_session
 def components(session: Session, name: str | None, kind: str | None, as_json: bool) -> None:

@@ -11,7 +11,10 @@ from lnas.cli.session import Session, pass_session
 @click.command("new", short_help="Begin a plugin that works.")
 @click.argument("name")
 @click.option(
-    "--kind", required=True, metavar="KIND", help="strategy, space, schedule, target, importance, observer, recipe, dataset or executor."
+    "--kind",
+    required=True,
+    metavar="KIND",
+    help="strategy, space, schedule, target, importance, observer, recipe, dataset or executor.",
 )
 @click.option("--into", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where to make the folder NAME.")
 @pass_session

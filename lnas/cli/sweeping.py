@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lnas.core.executor import Executor
     from lnas.host.layers import Layer
     from lnas.host.signals import Limits
+    from lnas.host.spec import Spec
     from lnas.sweep.directory import SweepDirectory
     from lnas.sweep.engine import Counts, Told
     from lnas.sweep.planned import PlannedRow, SweepPlan
@@ -99,6 +100,13 @@ class _How:
     dry_run: bool = False
     as_json: bool = False
 
+    @property
+    def spec(self) -> "Spec":
+        """The executor; where none is named, the processes of this machine for several workers."""
+        from lnas.host.spec import Spec
+
+        return Spec.parse(self.executor or ("process" if self.workers > 1 else "serial"))
+
     @classmethod
     def of(cls, typed: Mapping[str, Any]) -> "_How":
         """From what was typed or a file says.
@@ -137,6 +145,7 @@ def carry_out(context: click.Context, request: Request, how: Mapping[str, Any]) 
 
     session, chosen = context.ensure_object(Session), _How.of(how)
     ends = given_limits(context)
+    _check_early(session, chosen)
     preview = Preview(measuring=chosen.dry_run)
     planner = Planner(session.host(), request.file, dict(os.environ), preview.look)
     plan = planner.plan(
@@ -160,6 +169,21 @@ def carry_out(context: click.Context, request: Request, how: Mapping[str, Any]) 
         with directory.locked():
             counts = _run(session, directory, plan, executor, chosen, ends, command)
     _report(session, directory, counts, as_json=chosen.as_json)
+
+
+def _check_early(session: Session, how: _How) -> None:
+    """What is known to be wrong before a row is built.
+
+    Raises:
+        LnasError: for an executor that is not there, a rule that does not exist, or a directory that cannot hold the sweep.
+    """
+    from lnas.sweep.directory import SweepDirectory
+    from lnas.sweep.stopping import rule
+
+    session.host().registry.get("executor", how.spec.name)
+    rule(how.stopping)
+    if how.out is not None:
+        SweepDirectory.check_place(how.out)
 
 
 def _controls(value: object) -> tuple[str, ...]:
@@ -240,13 +264,11 @@ def _executor(session: Session, how: _How) -> "Iterator[Executor]":
     from lnas.core.errors import PluginError
     from lnas.core.executor import Executor
     from lnas.host.parts import factory
-    from lnas.host.spec import Spec
 
     registry = session.host().registry
-    spec = Spec.parse(how.executor or ("process" if how.workers > 1 else "serial"))
-    made = factory(registry, "executor", spec, seed=0)(how.workers)
+    made = factory(registry, "executor", how.spec, seed=0)(how.workers)
     if not isinstance(made, Executor):
-        raise PluginError(f"{registry.get('executor', spec.name)} returned a {type(made).__name__}, not an Executor")
+        raise PluginError(f"{registry.get('executor', how.spec.name)} returned a {type(made).__name__}, not an Executor")
     try:
         yield made
     finally:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from lnas.core.one_line import in_one_line
 
@@ -89,9 +89,11 @@ class Executor(ABC):
     watches, so an engine needs no way to tell it.
 
     Attributes:
+        own_workers: whether it has workers of its own; not where `submit` itself does the work, one piece after the other.
         workers: pieces of work at a time, at least 1.  Who submits keeps to it.
     """
 
+    own_workers: ClassVar[bool] = True
     workers: int
 
     @abstractmethod

@@ -82,7 +82,7 @@ def _curve(results: Results, row: Row) -> Curve | None:
     if not courses:
         return None
     own = tuple(sum(values) / len(courses) for values in zip(*courses, strict=False))  # up to the shortest
-    best = tuple(sum(values) / len(courses) for values in zip(*(course for course in courses), strict=False))
+    best = tuple(sum(values) / len(courses) for values in zip(*(accumulate(course, max) for course in courses), strict=False))
     name = recipe_of(row) if row.sparsity is None else f"{row.sparsity:.4g}"
     return Curve(svg.drawable(line(name, most=9)), row.sparsity, own, best, len(courses))
 

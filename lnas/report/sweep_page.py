@@ -1,4 +1,4 @@
-"""sweep.html: one file that holds the whole report of a sweep.  It has no script and asks for nothing from anywhere."""
+"""The page of a sweep: one file that holds its whole report.  It has no script and asks for nothing from anywhere."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -21,7 +21,7 @@ USES = {
     "observer": "lnas run --observe {}",
     "recipe": "lnas run --recipe {} --prune theta:one-shot",
     "dataset": "lnas run --data {}",
-    "executor": "lnas sweep --recipe baseline --seeds 4 --workers 2 --executor {}",
+    "executor": "lnas sweep --recipe baseline --seeds 2 --executor {}",
 }
 """How a part of each kind is used."""
 
@@ -34,7 +34,7 @@ _SUMMARIES = {
     "observer": "a line in a file for every epoch",
     "recipe": "weights pruned while retraining, and not rewound",
     "dataset": "stripes that lie or stand, made up",
-    "executor": "each trial in an interpreter of its own",
+    "executor": "each trial in this process, and a line in a file",
 }
 _WITHOUT_TORCH = ("schedule", "observer", "executor")
 

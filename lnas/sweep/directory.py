@@ -61,18 +61,15 @@ class SweepDirectory:
         return cls(path).plan_file.is_file()
 
     @classmethod
-    def check(cls, path: Path, plan: SweepPlan) -> bool:
-        """Whether a sweep is at `path` already, which then is this one.  Nothing is written.
+    def check_place(cls, path: Path) -> None:
+        """Refuse a place where no sweep is and none can be made.  Nothing is written.
 
         Raises:
-            ConfigError: where another one is there.
-            RunError: where something else is, or it cannot be written there.
+            RunError: saying what is there.
         """
-        directory = cls(path)
         if cls.is_one(path):
-            directory._require_same(plan)
-            return True
-        if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
+            return
+        if os.path.lexists(path) and (not path.is_dir() or not _is_free(path)):
             raise RunError(f"{path} is there already, and is no sweep; choose another --out")
         parent = path.absolute()
         while not os.path.lexists(parent) and parent != parent.parent:
@@ -81,6 +78,19 @@ class SweepDirectory:
             raise RunError(
                 f"cannot write a sweep to {path}: {parent} is no folder that this user may write; choose another --out"
             )
+
+    @classmethod
+    def check(cls, path: Path, plan: SweepPlan) -> bool:
+        """Whether a sweep is at `path` already, which then is this one.  Nothing is written.
+
+        Raises:
+            ConfigError: where another one is there.
+            RunError: as `check_place` does.
+        """
+        if cls.is_one(path):
+            cls(path)._require_same(plan)
+            return True
+        cls.check_place(path)
         return False
 
     @classmethod
@@ -192,6 +202,13 @@ class SweepDirectory:
         if there == wanted:
             return
         raise ConfigError(f"{self.path} holds another sweep: {_difference(there, wanted)}; choose another --out")
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a folder is empty, or holds what was made of a sweep before its plan was written."""
+    return {entry.name for entry in path.iterdir()} <= {".lnas-sweep", "sweep.toml", "trials", "searches", "outcomes"} and (
+        not (path / "trials").is_dir() or not any((path / "trials").iterdir())
+    )
 
 
 def _difference(there: SweepPlan, wanted: SweepPlan) -> str:

@@ -1,7 +1,7 @@
 """What a sweep is going to run: its rows, its trials, and the searches that several of them begin with."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -104,18 +104,19 @@ def trial_name(label: str, seed: int) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", f"{label.replace('=', '')} seed{seed}").strip("-.")
 
 
-def check_names(trials: tuple[Trial, ...]) -> None:
-    """Refuse two trials that would share a directory.
+def check_names(labels: Sequence[str]) -> None:
+    """Refuse two rows whose trials would share directories, also where a file system does not tell capitals apart.
 
     Raises:
         ConfigError: naming both.
     """
-    found: dict[str, Trial] = {}
-    for trial in trials:
-        other = found.setdefault(trial.name.lower(), trial)
-        if other is not trial:
+    found: dict[str, str] = {}
+    for label in labels:
+        name = trial_name(label, 0)
+        other = found.setdefault(name.lower(), label)
+        if other is not label:
             raise ConfigError(
-                f"rows {other.row!r} and {trial.row!r} would both be called {trial.name}; give their values different words"
+                f"trials of {other!r} and of {label!r} would both be called {name}; give their values different words"
             )
 
 

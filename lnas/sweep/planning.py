@@ -66,12 +66,13 @@ class Planner:
         if not 1 <= seeds <= SEEDS_AT_MOST:
             raise ConfigError(f"seeds must be 1 to {SEEDS_AT_MOST}, not {seeds}; three are the fewest that allow a verdict")
         rule(stopping)
+        check_names([row.row.label for row in planned])
         configured = self._with_controls([self._resolved(row) for row in planned], controls)
         built = [self._built(row, config) for row, config in configured]
         rows = tuple(row for row, _, _ in built)
         numbers = tuple(range(seeds))
         trials = tuple(self._trial(row, config, epochs, seed) for seed in numbers for row, config, epochs in built)
-        check_names(trials)
+        check_names([row.label for row in rows])
         plan = SweepPlan(rows, trials, {}, kind, scale, numbers, threads, stopping)
         return self._shared(plan, [config for _ in numbers for _, config, _ in built])
 

@@ -9,13 +9,15 @@ from lnas.core.executor import Executor, Outcome
 from lnas.testing.employed import PIECES, SUM, WORKERS, Came, Employed, closing, employed, result
 from lnas.testing.part import PartSuite
 from lnas.testing.suite import Violation, require
+from lnas.testing.watched import empty_folder
 
 
 class ExecutorSuite(PartSuite):
-    """The rules of executors.  The engine is put to work once, with two workers, and the rules look at what came of it.
+    """The rules of executors.  The engine is put to work once, with two workers, and the rules look at what came of it, in
+    an empty folder, which is the working directory.
 
     Attributes:
-        own_workers: whether the work is done by workers of the engine's own, which may die: not where it is done by the caller.
+        own_workers: as `Executor.own_workers`: whether there are workers that may die.  It is enough that the part says it.
         limit: seconds within which a piece of work is done that takes none, a worker's start included.
     """
 
@@ -33,14 +35,15 @@ class ExecutorSuite(PartSuite):
 
     def exercise(self) -> None:
         """Start it, let it do one piece of work, and close it."""
-        with closing(self.executor(1)) as engine:
+        with empty_folder(), closing(self.executor(1)) as engine:
             came = result(engine.submit(SUM), self.limit)
             require(came == SUM.do(), f"{SUM.target} gave {_said(came)}")
 
     def test_it_is_an_executor(self) -> None:
         """The part makes an `Executor` that has as many workers as it was asked for, and can be closed before it has worked."""
-        workers = WORKERS if self.own_workers else 1
-        made: object = self.executor(workers)
+        workers = WORKERS if self._has_workers() else 1
+        with empty_folder():
+            made: object = self.executor(workers)
         require(isinstance(made, Executor), f"{self.label()} made a {type(made).__name__}, which is no Executor")
         assert isinstance(made, Executor)
         with closing(made):
@@ -115,7 +118,7 @@ class ExecutorSuite(PartSuite):
 
     def test_work_without_workers_is_done_at_once(self) -> None:
         """An engine without workers of its own has done a piece of work when `submit` returns."""
-        if self.own_workers:
+        if self._has_workers():
             raise unittest.SkipTest("it has workers of its own")
         early = sorted(_employed(type(self)).early)
         require(not early, f"submit returned before the work was done: {', '.join(early)}; say own_workers = True, or do it then")
@@ -149,8 +152,12 @@ class ExecutorSuite(PartSuite):
         require(held is False, "close returned while a piece of work still ran; it must end it")
         require(came.state in ("lost", "stopped"), f"work that close ended gave {_said(came)}; it must be lost")
 
+    @classmethod
+    def _has_workers(cls) -> bool:
+        return cls.own_workers and bool(getattr(cls.loaded(), "own_workers", True))
+
     def _require_workers(self) -> None:
-        if not self.own_workers:
+        if not self._has_workers():
             raise unittest.SkipTest("it has no workers of its own: own_workers = False")
 
     def _came(self, name: str) -> Outcome:
@@ -168,8 +175,9 @@ class ExecutorSuite(PartSuite):
 @cache
 def _employed(suite: type[ExecutorSuite]) -> Employed:
     """Once for all rules: to start workers takes seconds."""
-    workers = WORKERS if suite.own_workers else 1
-    return employed(suite().executor(workers), suite.limit, own_workers=suite.own_workers)
+    own_workers = suite._has_workers()
+    with empty_folder():
+        return employed(suite().executor(WORKERS if own_workers else 1), suite.limit, own_workers=own_workers)
 
 
 def _said(came: Came) -> str:

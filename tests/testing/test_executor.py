@@ -271,7 +271,6 @@ BROKEN = {
 class TestSerial(ExecutorSuite):
     part = "lnas.builtin.executors:Serial"
     plugin = "lnas.builtin.plugin"
-    own_workers = False
 
 
 class TestProcess(ExecutorSuite):
@@ -283,8 +282,7 @@ class TestProcess(ExecutorSuite):
 
 
 def found(part: type) -> dict[str, str]:
-    own = issubclass(part, NoExecutor | Process)
-    suite = type("Of", (ExecutorSuite,), {"part": part, "own_workers": own, "limit": LIMIT})
+    suite = type("Of", (ExecutorSuite,), {"part": part, "limit": LIMIT})
     return {verdict.rule: verdict.message for verdict in judge(suite) if verdict.outcome == "broken"}
 
 
