@@ -36,6 +36,7 @@ TITLES = {
     "recipe": "Recipes",
     "dataset": "Data sets",
     "observer": "Observers",
+    "executor": "Executors",
     "cost": "Costs",
     "section": "Sections of the report",
     "command": "Commands",

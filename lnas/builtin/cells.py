@@ -1,7 +1,7 @@
 """CellSpace: the supernet of DARTS cells, with two inputs, intermediate nodes and a mixed operation on every edge."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,8 @@ class CellSpace(SearchSpace):
         ConfigError: where a size is below 1, `partial` does not divide the channels, an operation does not exist, or the policy
             does not.
     """
+
+    derived_only: ClassVar[frozenset[str]] = frozenset({"network_channels", "network_layers", "auxiliary", "drop_path"})
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ def lnas_importances(register: Any) -> None:
     register("magnitude", "lnas.builtin.importances:magnitude", summary="the smallest absolute value goes first")
     register("probability", "lnas.builtin.importances:probability", summary="the least probable path of an edge goes first")
     register("random", "lnas.builtin.importances:random", summary="a random order, the control")
+    register("shuffled", "lnas.builtin.importances:shuffled", summary="a random order with the counts of magnitude, the control")
 
 
 @hookimpl

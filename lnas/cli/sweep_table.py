@@ -26,7 +26,7 @@ def tell(path: Path, *, as_json: bool) -> None:
         output.document(_document(results, said, findings, path))
         return
     output.result(table([_line(results, row) for row in results.rows], head=HEAD))
-    output.result("", *(f"{verdict.word}: {verdict.claim}. {verdict.sentence}" for verdict in said))
+    output.result("", *(f"{verdict.claim}: {verdict.sentence}" for verdict in said))
     for finding in findings:
         if finding.severity == "violated":
             output.warn(f"check of {finding.rule}, {finding.where}: {finding.what}")

@@ -31,6 +31,13 @@ class Pruning:
     fills in 0 for training.)"""
     k: int | None = None
     """Steps per round; the stage divides its steps evenly where this is None, and 0 prunes before the first step."""
+    fresh: bool = False
+    """Whether the learner begins anew after the last round, as at its step 0 but with newly drawn weights: the control
+    of a lottery ticket (Frankle and Carbin 2019).  Earlier rounds rewind to theta_0.  Only `Retrain` can draw them."""
+
+    def __post_init__(self) -> None:
+        if self.fresh and self.rewind != 0:
+            raise ConfigError(f"fresh weights begin at step 0, so rewind must be 0 with them, not {self.rewind}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class Rounds(Learner):
         t: steps done; they go on counting through a rewind, so that a rewound learner sees new batches.
         round: rounds done.
         origin: the learner's state at the rewind step, once it was reached.
+        anew: draws the learner's state at step 0 with other weights, the same whenever it is asked; None where
+            `pruning.fresh` is false.
     """
 
     learner: Learner
@@ -64,8 +73,11 @@ class Rounds(Learner):
     t: int = 0
     round: int = 0
     origin: State | None = None
+    anew: Callable[[], State] | None = None
 
     def __post_init__(self) -> None:
+        if self.pruning.fresh and self.anew is None:
+            raise ConfigError("nobody here can draw fresh weights after the last round; train in a Retrain stage, or rewind=0")
         rewind = self.pruning.rewind
         if rewind is not None and self.pruning.schedule.rounds and not 0 <= rewind <= self.k:
             raise ConfigError(f"rewind must be a step before the first prune, 0 to {self.k}, not {rewind}")
@@ -162,8 +174,10 @@ class Rounds(Learner):
                     loss=BatchLoss(self.learner.module, self.learner.predict, batch, self._mean_loss),
                     earlier=[schedule.sparsity_after(r) for r in range(1, self.round)],
                 )
-            if self.origin is not None:  # rewinding is resuming an old state under a new mask
-                self.learner.load_state_dict(self.origin)
+            last = self.round == schedule.rounds
+            start = self.anew() if last and self.pruning.fresh and self.anew is not None else self.origin
+            if start is not None:  # rewinding is resuming an old state under a new mask
+                self.learner.load_state_dict(start)
                 self.target.apply()
 
     def _mean_loss(self, network: Predict, batch: Batch) -> Tensor:

@@ -6,7 +6,7 @@ separation lets one supernet serve every strategy.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ class SearchSpace(nn.Module, ABC):
     the rows and columns of every (edges, operations) tensor of that group.
     """
 
+    derived_only: ClassVar[frozenset[str]] = frozenset()
+    """Options that shape what `derive` makes and nothing else: whatever they are, a search gives the same bytes.  Runs that
+    differ in these alone may share one search.  A policy is none of them: it has its say in the genotype."""
     edges: Mapping[str, tuple[tuple[int, int], ...]]
     operations: Mapping[str, tuple[str, ...]]
     alive: Paths

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar, Literal, TypeAlias
 
 from torch import Tensor, nn
@@ -70,6 +71,8 @@ class Search(Stage):
 
     def loop(self) -> tuple[int, int]:
         """n rounds of `steps // n` steps."""
+        if self.pruning.fresh:
+            raise ConfigError("a search cannot begin anew on fresh weights after its last round; rewind to a step, or not at all")
         return _loop(self, self.pruning.schedule.rounds)
 
     def begin(self, ticket: Ticket) -> Rounds:
@@ -99,7 +102,8 @@ class Retrain(Stage):
         fit: makes the learner of the network; its horizon is the length of a learning rate schedule.
         pruning: what is pruned, or `Never()`.
         steps: in all.
-        seed: theta_0 is drawn from this seed's stream "network", not from the global generator.
+        seed: theta_0 is drawn from this seed's stream "network", not from the global generator; other weights, where the
+            pruning asks for fresh ones, from its stream "network/fresh".
     """
 
     derive: Callable[[Genotype], nn.Module]
@@ -121,12 +125,10 @@ class Retrain(Stage):
             raise ConfigError("there is no architecture to train; put a Search before it, or give the Pipeline a Ticket")
         k, finish = self.loop()
         rewind = self.pruning.rewind
-        with seeded(self.seed, "network"):
-            network = self.derive(ticket.genotype)
-        if not isinstance(network, nn.Module):
-            raise ContractError("space", f"derive() must return an nn.Module, not a {type(network).__name__}")
-        learner = self.fit(network, self.steps if rewind is None or not k else rewind + max(k, finish))
-        return Rounds(learner, self.pruning.target(learner), self.pruning, k, finish)
+        draw = partial(self._drawn, ticket.genotype, self.steps if rewind is None or not k else rewind + max(k, finish))
+        learner = draw("network")
+        anew = (lambda: draw("network/fresh").state_dict()) if self.pruning.fresh else None
+        return Rounds(learner, self.pruning.target(learner), self.pruning, k, finish, anew=anew)
 
     def end(self, rounds: Rounds, ticket: Ticket) -> Ticket:
         """Adds the network and its masks."""
@@ -136,6 +138,14 @@ class Retrain(Stage):
             masks=dict(rounds.target.masks()),
             sparsity=_with_sparsity(ticket, rounds),
         )
+
+    def _drawn(self, genotype: Genotype, horizon: int, name: str) -> Learner:
+        """The learner of a network whose weights come from that stream."""
+        with seeded(self.seed, name):
+            network = self.derive(genotype)
+        if not isinstance(network, nn.Module):
+            raise ContractError("space", f"derive() must return an nn.Module, not a {type(network).__name__}")
+        return self.fit(network, horizon)
 
 
 def genotype_of(strategy: SearchStrategy) -> Genotype:

@@ -12,7 +12,7 @@ EXTRAS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "pcdarts": {"strategy": ("pc-darts",)},
     "ray": {"executor": ("ray",)},
     "robust": {"strategy": ("robust-darts",)},
-    "schedules": {"schedule": ("cubic", "exponential", "linear", "nm")},
+    "schedules": {"schedule": ("cubic", "exponential", "linear"), "target": ("nm",)},
     "slurm": {"executor": ("slurm",)},
     "tensorboard": {"observer": ("tensorboard",)},
 }

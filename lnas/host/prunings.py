@@ -17,7 +17,8 @@ from lnas.host.spec import Spec, shown
 
 LOOP_OPTIONS = {
     "importance": "which entries go first; the target's own choice unless given",
-    "rewind": "where theta returns to after each prune: 0 is theta_0, e.g. 1ep or 50it, or none (training: 0, searching: none)",
+    "rewind": "where theta returns to after each prune: 0 is theta_0, e.g. 1ep or 50it, or none (training: 0, searching: none);"
+    " fresh: theta_0, and after the last prune other weights, drawn anew: a control",
     "k": "length of a round, e.g. 2ep or 50it; the stage in equal parts unless given; 0 prunes before the first step",
 }
 """Options of every prune line, beside those of its target, its schedule and its importance."""
@@ -60,7 +61,11 @@ def prune_line(registry: Registry, spec: Spec, *, seed: int) -> PruneLine:
     if not schedule.rounds and spec.options:
         raise ConfigError(f"prune line {str(spec)!r} prunes nothing, so {next(iter(spec.options))} has no effect; leave it out")
     searching = target.stage == "search"
-    rewind = _length("rewind", own.get("rewind", "none" if searching else "0"))
+    where = own.get("rewind", "none" if searching else "0")
+    fresh = where == "fresh"
+    if fresh and searching:
+        raise ConfigError(f"rewind=fresh draws new weights for the training, and {target.name} is of the search; leave it out")
+    rewind = _length("rewind", "0" if fresh else where)
     k = _length("k", own["k"]) if "k" in own else None
 
     def make_target(learner: Learner) -> MaskTarget:
@@ -74,6 +79,7 @@ def prune_line(registry: Registry, spec: Spec, *, seed: int) -> PruneLine:
             parts.get("importance", target.default_importance),
             None if rewind is None else rewind(steps_per_epoch),
             None if k is None else k(steps_per_epoch),
+            fresh=fresh,
         )
 
     return PruneLine(spec, target.stage, pruning)
@@ -127,4 +133,5 @@ def _length(name: str, text: str) -> Callable[[int], int] | None:
             raise ConfigError("one length only")
         return Epochs.of(text).search.steps
     except ConfigError:
-        raise ConfigError(f"{name} must be a length such as 0, 2ep or 50it, or none, not {shown(text)}") from None
+        words = ", none or fresh" if name == "rewind" else " or none"
+        raise ConfigError(f"{name} must be a length such as 0, 2ep or 50it{words}, not {shown(text)}") from None

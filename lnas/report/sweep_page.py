@@ -51,7 +51,7 @@ class _Cells:
 class _Trial:
     trial: TrialResult
     link: str
-    """Of its own report, from the directory of the sweep; "" where it has no directory."""
+    """Of its run directory, from that of the sweep; "" where it has none."""
 
 
 def render(
@@ -159,4 +159,4 @@ def _cells(cells: Mapping[str, Genotype]) -> Iterator[_Cells]:
 def _link(trial: TrialResult) -> str:
     """Never to somewhere else: a colon is written out, and the path stays one from here."""
     path = plain(trial.path).strip("/")
-    return f"./{quote(path)}/report.html" if path else ""
+    return f"./{quote(path)}/" if path else ""

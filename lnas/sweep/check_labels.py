@@ -13,7 +13,7 @@ NEVER_COMPARED = ("name", "out", "keep", "observe", "cost", "plugins")
 _SPARSITY = re.compile(r"(?<![\w-])sparsity=([^\s,;\"'\]]+)")
 _THETA = re.compile(r"(?<![\w-])theta:")
 
-_SAYS: Mapping[str, tuple[str, str]] = {
+SAYS: Mapping[str, tuple[str, str]] = {
     "random-mask": ("prune", "importance=shuffled"),
     "reinit": ("prune", "rewind=fresh"),
     "random-alpha": ("prune", "importance=random"),
@@ -21,7 +21,7 @@ _SAYS: Mapping[str, tuple[str, str]] = {
 }
 """What the configuration of a control says, and under which key."""
 
-_MAY_DIFFER: Mapping[str, tuple[str, ...]] = {
+MAY_DIFFER: Mapping[str, tuple[str, ...]] = {
     "random-mask": ("prune",),
     "reinit": ("prune",),
     "random-alpha": ("prune",),
@@ -83,8 +83,8 @@ def _faults(row: Row, trial: TrialResult) -> Iterator[str]:
         found = _SPARSITY.findall(prune)  # none where a schedule has another name for it
         if not prune or any(_number(text) != row.sparsity for text in found):
             yield f"it stands under p={row.sparsity:g}, and pruned: {prune or 'nothing'}"
-    if row.control is not None and row.control in _SAYS:
-        key, wanted = _SAYS[row.control]
+    if row.control is not None and row.control in SAYS:
+        key, wanted = SAYS[row.control]
         said = config.get(key, "")
         if not re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w-])", said):
             yield f"it is a {row.control} control, and its {key} is {said or 'not given'}, without {wanted}"
@@ -97,7 +97,7 @@ def _unsaid(results: Results, rows: Mapping[str, Row]) -> Iterator[Finding]:
     """
     for row in results.rows:
         other = rows.get(row.of or "") if row.control is not None else _first_like(row, results.rows)
-        allowed = _MAY_DIFFER.get(row.control) if row.control is not None else ("recipe", "prune", *row.varied)
+        allowed = MAY_DIFFER.get(row.control) if row.control is not None else ("recipe", "prune", *row.varied)
         if other is None or allowed is None:
             continue
         allowed = (*allowed, *other.varied) if row.control is None else allowed

@@ -14,6 +14,9 @@ from lnas.host import documents, durable, lock
 from lnas.host.rundir import RunDirectory
 from lnas.sweep.planned import SweepPlan
 
+MOST_OF_A_PLAN = 32_000_000
+"""Bytes of plan.json; a trial takes about 1,000."""
+
 MARKED = "This directory is a sweep of lnas: trials/ and searches/ hold its runs.\n"
 
 
@@ -113,7 +116,7 @@ class SweepDirectory:
             RunError: where plan.json cannot be read.
         """
         try:
-            document = documents.read(self.plan_file, most=documents.MOST_OF_A_JOURNAL)
+            document = documents.read(self.plan_file, most=MOST_OF_A_PLAN)
             return SweepPlan.from_json(document)
         except OSError as error:
             raise RunError(f"cannot read {self.plan_file}: {error.strerror or error}") from error

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from lnas.core.errors import ConfigError
-from lnas.sweep.hypothesis import MARGIN, RECIPES, Comparison, Hypothesis, count, recipe_of
+from lnas.sweep.hypothesis import MARGIN, RECIPES, Comparison, Hypothesis, count, points, recipe_of
 from lnas.sweep.paper_claims import of_the_paper
 from lnas.sweep.results import Row
 
-CONTROLS: Mapping[str, str] = {
+CLAIMS: Mapping[str, str] = {
     "random-mask": "the ticket's mask beats a random mask of the same counts",
     "reinit": "theta_0 matters: the ticket beats fresh weights under its mask",
     "random-alpha": "the paths that alpha keeps beat random paths",
@@ -15,6 +15,8 @@ CONTROLS: Mapping[str, str] = {
     "dense": "the ticket beats a dense network with as many parameters",
 }
 """What is claimed against each control."""
+
+_NAMES = {"baseline": "Baseline", **RECIPES}
 
 
 def hypotheses(rows: Sequence[Row], *, table1: bool, margin: float = MARGIN) -> tuple[Hypothesis, ...]:
@@ -44,7 +46,7 @@ def _against_first(rows: Sequence[Row], margin: float) -> list[Hypothesis]:
             continue
         pair = (Comparison(f"against {first.label}", (row.label,), (first.label,)),)
         if recipe_of(first) == "baseline" and recipe_of(row) != "baseline":
-            claim = f"{row.label} is a winning ticket: not below {first.label} (by no more than {100 * margin:g} points)"
+            claim = f"{row.label} is a winning ticket: not below {first.label} (by no more than {points(margin)})"
             found.append(Hypothesis(f"{row.label} ticket", claim, pair, bound=-margin))
         found.append(Hypothesis(f"{row.label} above", f"{row.label} beats {first.label}", pair))
     return found
@@ -73,7 +75,7 @@ def _controls(rows: Sequence[Row]) -> list[Hypothesis]:
         found.append(
             Hypothesis(
                 f"{recipe} {control}",
-                f"{RECIPES.get(recipe, recipe)}: {CONTROLS.get(control, f'it beats its control {control}')}",
+                f"{_NAMES.get(recipe, recipe)}: {CLAIMS.get(control, f'it beats its control {control}')}",
                 (Comparison(label, tuple(of.label for of, _ in pairs), tuple(row.label for _, row in pairs)),),
                 details=each if len(each) > 1 else (),
             )

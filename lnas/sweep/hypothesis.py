@@ -74,3 +74,9 @@ def recipe_of(row: Row) -> str:
 def count(number: int, what: str) -> str:
     """So many of a thing: "1 level", "8 levels"."""
     return f"{number} {what}{'s' * (number != 1)}"
+
+
+def points(fraction: float) -> str:
+    """Percentage points of accuracy: "1 percentage point", "0.5 percentage points"."""
+    number = f"{100 * fraction:g}"
+    return f"{number} percentage point{'s' * (number != '1')}"

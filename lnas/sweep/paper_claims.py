@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from lnas.sweep.hypothesis import RECIPES, Comparison, Hypothesis, count, recipe_of
+from lnas.sweep.hypothesis import RECIPES, Comparison, Hypothesis, count, points, recipe_of
 from lnas.sweep.results import Row
 
 
@@ -38,7 +38,7 @@ def _tickets(recipe: str, levels: Mapping[float, str], baseline: str, margin: fl
         Hypothesis(
             f"{recipe} tickets",
             f"{name} finds winning tickets: at some sparsity, accuracy is not below the baseline's"
-            f" (by no more than {100 * margin:g} points)",
+            f" (by no more than {points(margin)})",
             each,
             rule="some",
             bound=-margin,

@@ -13,12 +13,13 @@ from lnas.host.foreign import aside
 from lnas.host.job import Job
 from lnas.host.plugins import Host
 from lnas.host.spec import Spec, shown
+from lnas.sweep.controls import applies, controlled
 from lnas.sweep.planned import PlannedRow, SweepPlan, Trial, as_run, check_names, text_of, trial_name
 from lnas.sweep.results import Row
 from lnas.sweep.sharing import key_of, search_of
 from lnas.sweep.stopping import rule
 
-SEEDS_AT_MOST = 1000
+SEEDS_AT_MOST, TRIALS_AT_MOST = 1000, 10_000
 
 
 @dataclass
@@ -67,6 +68,8 @@ class Planner:
             raise ConfigError(f"seeds must be 1 to {SEEDS_AT_MOST}, not {seeds}; three are the fewest that allow a verdict")
         rule(stopping)
         check_names([row.row.label for row in planned])
+        if (number := seeds * len(planned)) > TRIALS_AT_MOST:
+            raise ConfigError(f"{len(planned)} rows with {seeds} seeds are {number:,} trials; at most {TRIALS_AT_MOST:,} are run")
         configured = self._with_controls([self._resolved(row) for row in planned], controls)
         built = [self._built(row, config) for row, config in configured]
         rows = tuple(row for row, _, _ in built)
@@ -91,10 +94,6 @@ class Planner:
         return replace(planned.row, label=label, recipe=recipe), config
 
     def _with_controls(self, rows: Sequence[tuple[Row, Config]], controls: Sequence[str]) -> list[tuple[Row, Config]]:
-        if not controls:
-            return list(rows)
-        from lnas.sweep.controls import applies, controlled
-
         found = []
         for row, config in rows:
             found.append((row, config))
@@ -102,7 +101,8 @@ class Planner:
                 if applies(control, config, self.host):
                     other = replace(row, label=f"{row.label} {control}", control=control, of=row.label)
                     with _in_row(other), aside():
-                        found.append((other, as_run(controlled(control, config, self.host), 0)))
+                        dataset = self._load(self.host, config.data, config.seed)
+                        found.append((other, as_run(controlled(control, config, self.host, dataset), 0)))
         return found
 
     def _built(self, row: Row, config: Config) -> tuple[Row, Config, int]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from lnas.sweep.decision import ALPHA, SEEDS_AT_LEAST, Word, compared, deciding, p_of, word_of, word_together
 from lnas.sweep.hypotheses import hypotheses
-from lnas.sweep.hypothesis import MARGIN, Hypothesis
+from lnas.sweep.hypothesis import MARGIN, Hypothesis, points
 from lnas.sweep.results import Results
 from lnas.sweep.sentences import Judged, sentence
 from lnas.sweep.statistics import Interval, Paired, holm
@@ -113,7 +113,7 @@ def method(results: Results, *, margin: float = MARGIN) -> str:
         " two-sided) are corrected together by Holm's method."
         f" A claim holds, or does not, where its corrected p is at most {ALPHA:g}, both intervals agree and there are at least"
         f" {SEEDS_AT_LEAST} pairs; everything else is no verdict, which is not a proof of no difference."
-        f' "Not below" means: by no more than {100 * margin:g} percentage points.'
+        f' "Not below" means: by no more than {points(margin)}.'
         " All of it speaks of this data set and these settings, and of seeds as the only chance."
     )
 

@@ -13,8 +13,9 @@ from lnas.testing.watched import empty_folder
 
 
 class ExecutorSuite(PartSuite):
-    """The rules of executors.  The engine is put to work once, with two workers, and the rules look at what came of it, in
-    an empty folder, which is the working directory.
+    """The rules of executors.  The engine is put to work once, with two workers, and the rules look at what came of it.
+
+    It works in an empty folder, which is the working directory.
 
     Attributes:
         own_workers: as `Executor.own_workers`: whether there are workers that may die.  It is enough that the part says it.

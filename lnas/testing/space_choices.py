@@ -7,12 +7,15 @@ from functools import partial
 import torch
 from torch import nn
 
-from lnas.core.errors import ConfigError, GenotypeError, NumericalError
+from lnas.core.errors import ConfigError, GenotypeError, LnasError, NumericalError
 from lnas.core.genotype import Genotype
+from lnas.core.random import seeded
 from lnas.core.space import SearchSpace
+from lnas.host.options import Option
+from lnas.testing.alternatives import alternatives
 from lnas.testing.space_subject import SpaceSubject, genes_of, named_paths
 from lnas.testing.states import copied, difference
-from lnas.testing.subjects import derived, kill, scores_of
+from lnas.testing.subjects import derived, gates_of, kill, scores_of
 from lnas.testing.suite import require
 
 
@@ -143,6 +146,48 @@ class SpaceChoices(SpaceSubject):
         derived(space, genotype)
         found = difference(before, [dict(space.state_dict()), dict(space.alive), scores], "[space, alive, scores]")
         require(not found, f"reading an architecture changed something: {found}")
+
+    def test_what_is_only_of_the_derived_network_leaves_the_search_alone(self) -> None:
+        """Whatever the options in `derived_only` are, theta, alive, the output, its gradients and the choices are the same."""
+        known = {option.name: option for option in self.declared()}
+        names = sorted(getattr(self.loaded(), "derived_only", ()))
+        for name in names:
+            require(name in known, f"derived_only of {self.label()} holds {name!r}, which is none of its options")
+        changed = {name: value for name in names if (value := self._another(known[name])) is not None}
+        if not changed or not difference(before := self._searched(), self._searched(**changed)):
+            return
+        for name, value in changed.items():  # which one it is
+            found = difference(before, self._searched(**{name: value}))
+            require(not found, f"another {name} ({value!r}) changes the search, and derived_only holds it: {found}")
+        require(False, f"other values of {', '.join(changed)} change the search together, and derived_only holds them")
+
+    def _another(self, option: Option) -> object:
+        """A value that the option does not have now and that the space takes; None where none is known."""
+        now = self.make_options().get(option.name, option.default)
+        for value in alternatives(option):
+            try:
+                if value != now:
+                    self._bare(**{option.name: value})
+                    return value
+            except LnasError:
+                continue
+        return None
+
+    def _searched(self, **options: object) -> list[object]:
+        """What a search sees of a space with such options."""
+        with seeded(0, "space"):
+            space: SearchSpace = self._bare(**options)
+        theta, x = copied(dict(space.state_dict())), self.inputs()
+        gates = gates_of(space)
+        output = space(x, gates)
+        slopes = torch.autograd.grad(output.square().sum(), [*gates.values(), *space.parameters()], allow_unused=True)
+        chosen = [space.discretize(scores_of(space)).to_json()]
+        with torch.no_grad():
+            read = space.eval()(x, gates)
+        kill(space, space.required(scores_of(space), "edge"))
+        space.release()
+        chosen.append(space.discretize(scores_of(space)).to_json())
+        return [theta, list(space.state_dict()), dict(space.alive), output.detach(), read, list(slopes), chosen]
 
     def _strongest(self, space: SearchSpace, scores: dict[str, torch.Tensor]) -> Genotype:
         """By the policy that random search asks for, too."""

@@ -219,6 +219,7 @@ def retrain_by_hand(
     k: int = 0,
     rewind: int | None = None,
     everywhere: bool = False,  # weights compete in the whole network, not within their layer
+    anew: torch.nn.Module | None = None,  # takes the place of the last rewind
 ) -> None:
     prunable = {
         f"{name}.weight": part.weight
@@ -266,12 +267,14 @@ def retrain_by_hand(
             "momenta": momenta(network, optimizer),
         }
 
-    for p in after:
+    for number, p in enumerate(after, start=1):
         for _ in range(k):
             update()
         prune(p)
         if origin is not None:
             weights, moments, step = copy.deepcopy(origin)
+            if anew is not None and number == len(after):
+                weights = anew.state_dict()
             network.load_state_dict(weights)
             optimizer.load_state_dict(moments)
             silence()
@@ -384,6 +387,14 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Pruning], tuple[int, int],
             "everywhere": True,
         },
     ),
+    "variant1, fresh weights after the last of two rounds": (
+        variant1,
+        {},
+        {"theta": MAGNITUDE(Theta.of, Iterative(0.75, 2), rewind=0, fresh=True)},
+        (2, 6),
+        {},
+        {"after": IN_TWO, "k": 2, "rewind": 0, "horizon": 2, "finish": 2},
+    ),
     "variant2, two rounds": (
         variant2,
         {},
@@ -459,7 +470,11 @@ def test_a_recipe_equals_its_algorithm_written_by_hand(name: str, make_space: An
     genotype = search_by_hand(plain, loss, drawn, trace, steps=search, **by_hand)
     assert len(trace) == search
     torch.default_generator.manual_seed(seed_of("network"))
-    retrain_by_hand(plain.derive(genotype), loss, drawn, trace, **retrain)
+    network = plain.derive(genotype)
+    if "fresh" in name:
+        torch.default_generator.manual_seed(seed_of("network/fresh"))
+        retrain = {**retrain, "anew": plain.derive(genotype)}
+    retrain_by_hand(network, loss, drawn, trace, **retrain)
     assert len(trace) == search + train
 
     def fit(network: torch.nn.Module, horizon: int) -> Learner:

@@ -76,3 +76,15 @@ def test_every_part_can_be_described(lnas, name: str) -> None:
     for part in json.loads(lnas("components", name, "--json").stdout)["components"]:
         assert part["documentation"], f"{part['kind']} {name} has no docstring"
         assert all(option["help"] for option in part["options"])
+
+
+def test_an_executor_shows_its_options(lnas) -> None:
+    shown = json.loads(lnas("components", "process", "--json").stdout)["components"]
+    assert [(part["kind"], part["options"]) for part in shown] == [("executor", [])]
+    assert lnas("components", "serial").stdout.startswith("executor serial (lnas ")
+
+
+def test_a_part_that_is_not_installed_comes_with_a_command(lnas) -> None:
+    result = lnas("components", "ray")
+    command = "it comes with lnas-ray; install it with: pip install 'lnas[ray]'"
+    assert (result.exit_code, result.stderr) == (2, f"lnas: error: executor 'ray' is not available: {command}\n")

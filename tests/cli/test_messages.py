@@ -65,6 +65,7 @@ def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     from lnas.builtin import folder, picture_file
     from lnas.core import document, genotype
     from lnas.host import architectures, documents, models, packing, run_name, spec, toml
+    from lnas.sweep import axes, directory, planning
 
     rows = {
         row.split("|")[1].strip(): row.split("|")[2] for row in PAGE.read_text().split("## Limits")[1].splitlines() if "|" in row
@@ -75,6 +76,7 @@ def test_the_limits_of_the_page_are_those_of_the_code() -> None:
         "the name of a run": (run_name.LONGEST,),
         "any JSON": (document.DEEPEST, document.MOST_VALUES, document.MOST_DIGITS),
         "a JSON file of a run": (documents.MOST_BYTES,),
+        "plan.json of a sweep": (directory.MOST_OF_A_PLAN, planning.TRIALS_AT_MOST, axes.ROWS_AT_MOST),
         "metrics.jsonl": (documents.MOST_OF_A_JOURNAL, documents.MOST_LINES, documents.MOST_OF_A_LINE),
         "a genotype": (
             architectures.MOST_BYTES,

@@ -246,6 +246,7 @@ RECIPES: dict[str, tuple[Any, Any, dict[str, Pruning]]] = {
     "baseline": (baseline, Darts, {}),
     "variant1": (variant1, Darts, {"theta": THETA}),
     "variant1, rewound to step 1": (variant1, Darts, {"theta": Pruning(Theta.of, IN_TWO, magnitude, rewind=1)}),
+    "variant1, begun anew": (variant1, Darts, {"theta": Pruning(Theta.of, IN_TWO, magnitude, rewind=0, fresh=True)}),
     "variant1, never rewound": (variant1, Darts, {"theta": Pruning(Theta.of, IN_TWO, random)}),
     "variant2": (variant2, Darts, {"alpha": ALPHA}),
     "variant2, the search rewound too": (variant2, Darts, {"alpha": Pruning(Alpha, IN_TWO, probability, rewind=1)}),
@@ -404,6 +405,7 @@ def test_rounds_that_do_not_fit_are_refused(kind: Any, steps: int, schedule: Any
         (7, Pruning(Theta.of, OneShot(0.5), magnitude, rewind=2), 6),
         (9, Pruning(Theta.of, Iterative(0.5, 2), magnitude, rewind=0, k=4), 4),
         (7, Pruning(Theta.of, OneShot(0.5), magnitude, rewind=0, k=0), 7),
+        (7, Pruning(Theta.of, OneShot(0.5), magnitude, rewind=0, fresh=True), 4),
     ],
 )
 def test_the_horizon_is_the_most_steps_between_two_rewinds(
@@ -445,6 +447,18 @@ def test_theta_0_of_the_network_depends_on_the_seed_alone(make_space: Any, loss:
         found.append(pipeline.module.state_dict()["stem.0.weight"])
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
+
+
+def test_fresh_weights_are_refused_where_nobody_draws_them() -> None:
+    anew = Pruning(Four, OneShot(0.5), magnitude, rewind=0, fresh=True)
+    with pytest.raises(ConfigError, match="a search cannot begin anew on fresh weights"):
+        Search(None, anew, 4).loop()  # type: ignore[arg-type]
+    learner = Counter([])
+    with pytest.raises(ConfigError, match="nobody here can draw fresh weights"):
+        Rounds(learner, Four(learner), anew, 2)
+    for rewind in (None, 1):
+        with pytest.raises(ConfigError, match=f"rewind must be 0 with them, not {rewind}"):
+            Pruning(Four, OneShot(0.5), magnitude, rewind=rewind, fresh=True)
 
 
 def test_progress_and_the_ticket_from_stage_to_stage(make_space: Any, make_batches: Any, loss: Any) -> None:

@@ -9,7 +9,14 @@ import lnas
 from lnas.core.errors import ContractError
 from lnas.host.chosen import chosen, of_plugins
 from lnas.host.config import Config
-from lnas.host.contract import check_target, checked_dataset, checked_schedule, checked_space, checked_strategy
+from lnas.host.contract import (
+    check_target,
+    checked_dataset,
+    checked_executor,
+    checked_schedule,
+    checked_space,
+    checked_strategy,
+)
 from lnas.host.plugins import Host
 
 
@@ -103,6 +110,15 @@ def test_a_data_set_whose_pictures_are_not_those_of_its_task() -> None:
     assert refused("schedule", lambda: checked_schedule(None)) == "a schedule must be a PruningSchedule, not None"
     assert refused("dataset", lambda: checked_dataset([])) == "a data set must be a Dataset, not a list"
     assert refused("space", lambda: checked_space(nn.Linear(1, 1))) == "a space must be a SearchSpace, not a Linear"
+
+
+def test_an_executor_that_is_none() -> None:
+    serial = Host(entry_points=False).registry.get("executor", "serial").load()(1)
+    assert checked_executor(serial, 1) is serial
+    serial.workers = "many"
+    wrong = "an executor must have workers, the 1 that it was given, not 'many'"
+    assert refused("executor", lambda: checked_executor(serial, 1)) == wrong
+    assert refused("executor", lambda: checked_executor(None, 1)) == "an executor must be an Executor, not None"
 
 
 def test_the_parts_of_a_configuration_and_the_plugins_that_offer_them(install) -> None:

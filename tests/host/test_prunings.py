@@ -41,6 +41,12 @@ def test_defaults_depend_on_the_target(registry) -> None:
     assert theta.importance(tensors, masks, None)["x"].equal(magnitude(tensors, masks, None)["x"])
 
 
+def test_fresh_weights_after_the_last_prune(registry) -> None:
+    pruning = line(registry, "theta:iterative,rounds=3,rewind=fresh").pruning(10)
+    assert (pruning.rewind, pruning.fresh, pruning.k) == (0, True, None)
+    assert not line(registry, "theta:iterative,rewind=0").pruning(10).fresh
+
+
 def test_random_importance_draws_from_the_seed_of_the_run(registry) -> None:
     tensors = {"x": torch.zeros(8)}
     one, same, other = (
@@ -62,7 +68,8 @@ def test_random_importance_draws_from_the_seed_of_the_run(registry) -> None:
         ("theta:one-shot,sparsity=1", "sparsity must be in [0, 1)"),
         ("theta:one-shot,sparsity=half", "sparsity must be a number"),
         ("theta:iterative,rounds=0", "rounds must be a whole number of at least 1"),
-        ("theta:one-shot,rewind=soon", "rewind must be a length"),
+        ("theta:one-shot,rewind=soon", "rewind must be a length such as 0, 2ep or 50it, none or fresh, not 'soon'"),
+        ("alpha:one-shot,rewind=fresh", "rewind=fresh draws new weights for the training, and alpha is of the search"),
         ("theta:one-shot,k=-1", "k must be a length"),
     ],
 )

@@ -109,7 +109,7 @@ def test_both_columns_are_what_the_course_says() -> None:
 
 def test_a_course_that_goes_on_is_not_judged_by_its_own_half() -> None:
     """The half of what was planned, which is longer than half of what is there."""
-    results = changed("baseline", state="running", course=(0.5, 0.7, 0.75), half=0.7, end=None, test=None)
+    results = changed("baseline", state="running", course=(0.5, 0.7, 0.75), half=0.75, end=None, test=None)
     assert [finding.rule for finding in check(results)] == ["pairs"]
 
 
@@ -275,6 +275,25 @@ def test_a_cost_is_a_mean_over_the_seeds_that_both_have() -> None:
     left = replace(changed("variant1 p=0.5", parameters=900), seeds=(0,))
     alone = replace(left, trials=tuple(one for one in left.trials if one.seed == 0))
     assert found(alone) == [("violated", "costs", "variant1 p=0.5")]
+
+
+def test_a_seed_that_one_row_lacks_is_not_in_its_mean() -> None:
+    """Seed 1 of p=0.25 has 100 parameters: with its partner the mean is 425, below the 500 of p=0.5; without it, 750."""
+    results = changed("variant1 p=0.25", seed=1, parameters=100)
+    assert found(results) == [("violated", "costs", "variant1 p=0.5")]
+    trials = tuple(replace(one, state="failed", test=None) if one.name == "variant1 p=0.5 1" else one for one in results.trials)
+    assert found(replace(results, trials=trials)) == [("violated", "pairs", "variant1 p=0.5")]
+
+
+def test_the_width_of_a_dense_control_is_no_sparsity() -> None:
+    denser = Row("variant1 p=0.25 dense", "variant1", 0.25, control="dense", of="variant1 p=0.25")
+    config = {"recipe": "baseline", "space": "cells,network_channels=2"}
+    mine = tuple(
+        replace(one, name=f"mine {one.seed}", row=denser.label, parameters=10, digest=None, config={**one.config, **config})
+        for one in SOUND.trials
+        if one.row == "variant1 p=0.5 dense"
+    )
+    assert check(replace(SOUND, rows=(*ROWS, denser), trials=(*SOUND.trials, *mine))) == ()
 
 
 def test_dense_costs_and_those_of_other_recipes_are_not_compared() -> None:

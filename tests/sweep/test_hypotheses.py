@@ -1,7 +1,9 @@
 import pytest
 
 from lnas.core.errors import ConfigError
-from lnas.sweep.hypotheses import CONTROLS, hypotheses
+from lnas.sweep.check_labels import MAY_DIFFER, SAYS
+from lnas.sweep.controls import CONTROLS
+from lnas.sweep.hypotheses import CLAIMS, hypotheses
 from lnas.sweep.hypothesis import Comparison, Hypothesis
 from lnas.sweep.results import Row
 
@@ -51,7 +53,7 @@ def test_every_level_is_held_against_the_baseline() -> None:
         Comparison("p=0.25", ("variant2 p=0.25",), ("baseline",)),
         Comparison("p=0.95", ("variant2 p=0.95",), ("baseline",)),
     )
-    assert "1 points" in asked.claim
+    assert "(by no more than 1 percentage point)" in asked.claim
 
 
 def test_sensitivity_is_the_lowest_level_against_the_highest() -> None:
@@ -84,12 +86,12 @@ def test_what_the_rows_cannot_answer_is_not_asked() -> None:
     assert set(by_key((level("variant2", 0.5), level("variant2", 0.75)))) == {"variant2 highest best"}
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize("name", CLAIMS)
 def test_controls_are_pooled_by_kind_and_recipe(name: str) -> None:
     of = [level("variant1", 0.25), level("variant1", 0.5), level("generalized", 0.5)]
     asked = by_key((BASELINE, *of, *(control(row, name) for row in of)))
     pooled, alone = asked[f"variant1 {name}"], asked[f"generalized {name}"]
-    assert CONTROLS[name] in pooled.claim
+    assert CLAIMS[name] in pooled.claim
     assert pooled.comparisons[0].first == ("variant1 p=0.25", "variant1 p=0.5")
     assert pooled.comparisons[0].second == (f"variant1 p=0.25 {name}", f"variant1 p=0.5 {name}")
     assert [one.first for one in pooled.details] == [("variant1 p=0.25",), ("variant1 p=0.5",)]
@@ -142,3 +144,7 @@ def test_rows_of_prune_lines_alone_are_known_by_their_label() -> None:
 def test_a_margin_is_a_fraction(margin: float) -> None:
     with pytest.raises(ConfigError, match=r"outside \[0, 1\)"):
         hypotheses((BASELINE,), table1=True, margin=margin)
+
+
+def test_every_control_has_its_claim_and_its_checks() -> None:
+    assert set(CLAIMS) == set(CONTROLS) == set(MAY_DIFFER) == {*SAYS, "dense"}

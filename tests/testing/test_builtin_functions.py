@@ -53,6 +53,11 @@ class TestRandom(ImportanceSuite):
     plugin = BUILT_IN
 
 
+class TestShuffled(ImportanceSuite):
+    part = "lnas.builtin.importances:shuffled"
+    plugin = BUILT_IN
+
+
 class TestBaseline(RecipeSuite):
     part = "lnas.builtin.recipes:baseline"
     plugin = BUILT_IN

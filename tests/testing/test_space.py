@@ -319,11 +319,20 @@ class SortsScores(Sound):
         return genotype
 
 
+class WidthIsNoMatter(Sound):
+    derived_only = frozenset({"width"})
+
+
+class DepthIsNoMatter(Sound):
+    derived_only = frozenset({"depth"})
+
+
 REQUIRED = "required_paths_are_the_best_that_compute"
 WHATEVER = "whatever_has_died_the_rest_computes"
 GRADIENTS = "gradients_are_those_of_the_output"
 RELEASE = "release_does_not_change_outputs"
 ALIVE = "paths_are_those_alive_unless_given"
+DERIVED = "what_is_only_of_the_derived_network_leaves_the_search_alone"
 MEMORY = "a_released_path_leaves_no_memory"
 
 # rule -> what breaks it, words of the message, and the rules that must break with it
@@ -362,6 +371,8 @@ BREAKS: list[tuple[str, type[Sound], str, set[str]]] = [
     ("derived_networks_answer", DerivesNothing, "not (3, 3)", set()),
     ("derived_networks_are_fresh", Heirs, "changes what is not its own", set()),
     ("derived_networks_are_fresh", Trained, "theta_0 is not theta", set()),
+    (DERIVED, WidthIsNoMatter, "another width (2) changes the search", set()),
+    (DERIVED, DepthIsNoMatter, "derived_only of space DepthIsNoMatter holds 'depth', which is none of its options", set()),
     ("deriving_leaves_the_space_alone", SortsScores, "reading an architecture changed something", set()),
 ]
 

@@ -1,6 +1,6 @@
 """NasBench201Space: the supernet of NAS-Bench-201, and the networks that are derived from it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ class NasBench201Space(lnas.SearchSpace):
     Raises:
         ConfigError: where a size is below 1, the policy does not exist, or the task's inputs are no pictures.
     """
+
+    derived_only: ClassVar[frozenset[str]] = frozenset({"network_channels", "network_cells"})
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""submitit's executors: Slurm itself; processes of this machine, and this one, to try things out."""
+"""submitit's executors: Slurm itself, and processes of this machine to try things out."""
 
 import os
 import re
@@ -67,7 +67,7 @@ def require_slurm() -> None:
         raise lnas.ConfigError(f"cluster=slurm needs sacct to say what became of a job: {' '.join(fault.split())}; {advice}")
 
 
-def made(cluster: Cluster, folder: Path) -> submitit.Executor:
+def made(cluster: Literal["slurm", "local"], folder: Path) -> submitit.Executor:
     """An executor whose files are in the folder, which is made.
 
     Raises:
@@ -80,7 +80,7 @@ def made(cluster: Cluster, folder: Path) -> submitit.Executor:
     if cluster == "slurm":
         require_slurm()
         return submitit.SlurmExecutor(folder)
-    return submitit.LocalExecutor(folder) if cluster == "local" else submitit.DebugExecutor(folder)
+    return submitit.LocalExecutor(folder)
 
 
 def prepare(executor: submitit.Executor, wanted: Wanted, work: lnas.Work) -> None:

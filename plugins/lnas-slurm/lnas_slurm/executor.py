@@ -15,8 +15,10 @@ from lnas_slurm.limit import minutes_of
 
 LATE = 15.0
 """Seconds that the result of a job may take to be seen on this machine after its end, with Slurm."""
-PATIENCE = {"slurm": 60.0, "local": 10.0, "debug": 0.0}
-"""Seconds that jobs have to end after `close`; Slurm itself kills those that have not within half of that."""
+PATIENCE = 10.0
+"""Seconds that jobs on this machine have to end after `close`, before they are killed, and after that."""
+PATIENCE_OF_SLURM = 60.0
+"""Seconds after which jobs of Slurm are left to it: it kills a job 30 s after it was cancelled, or as it is configured."""
 
 _CLOSED = lnas.Outcome("lost", "the executor was closed")
 
@@ -59,7 +61,7 @@ class Slurm(lnas.Executor):
         self.workers = workers
         self._wanted = Wanted(partition, minutes, gpus, math.ceil(memory * 1024), account, qos)
         self._cluster, self._poll = cluster, poll
-        self._engine = made(cluster, Path(logs).expanduser().absolute())
+        self._engine = None if cluster == "debug" else made(cluster, Path(logs).expanduser().absolute())
         self._lock = threading.Lock()
         self._open: dict[Future[lnas.Outcome], Job] = {}
         self._over: dict[Future[lnas.Outcome], float] = {}  # since when, of jobs whose result is not seen
@@ -82,8 +84,8 @@ class Slurm(lnas.Executor):
         with self._lock:
             if self._closing.is_set():
                 raise RuntimeError(f"{work.name} was submitted to an executor that is closed")
-            if self._cluster == "debug":
-                future.set_result(self._engine.submit(work.attempt).result())
+            if self._engine is None:
+                future.set_result(work.attempt())
                 return future
             prepare(self._engine, self._wanted, work)
             try:
@@ -108,20 +110,23 @@ class Slurm(lnas.Executor):
             self._closing.set()
         self._watcher.join()
         rest = dict(self._open)
-        self._end([job for job in rest.values() if not is_over(job)])
+        jobs = [job for job in rest.values() if not is_over(job)]
+        if self._cluster == "slurm":
+            self._end(jobs, PATIENCE_OF_SLURM)
+        else:
+            self._end(self._end(jobs, PATIENCE), PATIENCE, kill=True)
         for future, job in rest.items():
             self._settle(future, outcome_of(job) or _CLOSED)
 
-    def _end(self, jobs: list[Job]) -> None:
-        for kill in (False, True):
-            for job in jobs:
-                cancel(job, kill=kill)
-            until = clock.monotonic() + PATIENCE[self._cluster]
-            while jobs and clock.monotonic() < until:
-                jobs = [job for number, job in enumerate(jobs) if not is_over(job, now=not number)]
-                clock.sleep(min(self._poll, 1.0) if jobs else 0)
-            if not jobs:
-                return
+    def _end(self, jobs: list[Job], seconds: float, *, kill: bool = False) -> list[Job]:
+        """Cancel jobs, and wait until they have ended; those that have not in time."""
+        for job in jobs:
+            cancel(job, kill=kill)
+        until = clock.monotonic() + seconds
+        while jobs and clock.monotonic() < until:
+            clock.sleep(min(self._poll, 1.0))
+            jobs = [job for number, job in enumerate(jobs) if not is_over(job, now=not number)]
+        return jobs
 
     def _watch(self) -> None:
         while not self._closing.wait(self._poll):

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -24,8 +25,11 @@ COMMANDS = {
     "sbatch": """
 [ -e "$FAKE/down" ] && { echo "sbatch: error: Invalid partition name specified" >&2; exit 1; }
 number=$(($(cat "$FAKE/count") + 1)); echo $number > "$FAKE/count"; cp "$1" "$FAKE/script-$number"
-(SLURM_JOB_ID=$number bash "$FAKE/script-$number"; cat "$FAKE/why-$number" 2>/dev/null || echo FAILED) \\
-    > "$FAKE/aside-$number" 2>/dev/null && mv "$FAKE/aside-$number" "$FAKE/state-$number" &
+(
+    SLURM_JOB_ID=$number bash "$FAKE/script-$number"
+    (cat "$FAKE/why-$number" || echo FAILED) > "$FAKE/aside-$number"
+    mv "$FAKE/aside-$number" "$FAKE/state-$number"
+) > /dev/null 2>&1 < /dev/null &
 echo "Submitted batch job $number"
 """,
     "srun": """
@@ -39,10 +43,13 @@ exec "$@" >> "$(echo "$out" | sed "s/%j/$SLURM_JOB_ID/; s/%t/0/")" 2>> "$(echo "
 [ -e "$FAKE/no-accounts" ] && { echo "Slurm accounting storage is disabled" >&2; exit 1; }
 case "$*" in *--noheader*) exit 0 ;; esac
 echo "JobID|State|NodeList"
-for number in $(seq 1 "$(cat "$FAKE/count")"); do echo "$number|$(cat "$FAKE/state-$number" 2>/dev/null || echo RUNNING)|node1"; done
+for number in $(seq 1 "$(cat "$FAKE/count")"); do
+    echo "$number|$(cat "$FAKE/state-$number" 2>/dev/null || echo RUNNING)|node1"
+done
 """,
     "scancel": """
-echo "CANCELLED by 1000" > "$FAKE/why-$1"; kill -TERM "$(cat "$FAKE/step-$1")"
+echo "CANCELLED by 1000" > "$FAKE/why-$1"
+(until kill -TERM "$(cat "$FAKE/step-$1")"; do sleep 0.1; done; sleep 0.5; kill -KILL "$(cat "$FAKE/step-$1")") > /dev/null 2>&1 &
 """,
 }
 
@@ -85,15 +92,16 @@ def wait_for(future: "Future[lnas.Outcome]") -> lnas.Outcome:
 def test_trials_are_jobs(fake: Fake, tmp_path: Path) -> None:
     """One is done, one dies, one is cancelled by `close`; sbatch and srun are told what was asked for."""
     options = {"partition": "gpu", "time": "2h30m", "gpus": 1, "memory": 1.5, "account": "us", "qos": "low", "logs": "jobs"}
-    made = Slurm(2, **options, poll=0.05)  # type: ignore[arg-type]
+    made = Slurm(3, **options, poll=0.05)  # type: ignore[arg-type]
     done = made.submit(lnas.Work("variant1 p=0.25\n#SBATCH --x", "lnas.testing.work:add", {"left": 2, "right": 3}, threads=2))
     died = made.submit(lnas.Work("dies", "subprocess:run", {"args": ("sh", "-c", "echo out of luck >&2; kill -KILL $PPID")}))
-    assert wait_for(done) == lnas.Outcome("done", figures={"sum": 5})
-    assert wait_for(died) == lnas.Outcome("lost", "job 2: FAILED: out of luck")
     begun = tmp_path / "begun"
     stays = made.submit(lnas.Work("stays", "lnas.testing.work:stay", {"path": str(begun), "limit": 600.0}))
+    assert wait_for(done) == lnas.Outcome("done", figures={"sum": 5})
+    assert wait_for(died) == lnas.Outcome("lost", "job 2: FAILED: out of luck")
     while not (begun.exists() and begun.stat().st_size):
         assert not stays.done()
+        time.sleep(0.01)
     made.close()
     made.close()
     assert wait_for(stays) == lnas.Outcome("lost", "the executor was closed")

@@ -1,0 +1,83 @@
+import pytest
+
+from lnas.sweep.decision import compared, p_of, word_of, word_together
+from lnas.sweep.hypothesis import Comparison, Hypothesis
+from lnas.sweep.results import Results, Row, TrialResult
+from lnas.sweep.statistics import Paired
+
+ABOVE = Paired(3, 0.05, (0.01, 0.09), (0.02, 0.08), 0.02)
+BELOW = Paired(3, -0.05, (-0.09, -0.01), (-0.08, -0.02), 0.03)
+OPEN = Paired(3, 0.01, (-0.03, 0.05), (-0.01, 0.04), 0.4)
+NOTHING = Paired(0)
+PAIR = Comparison("x", ("a",), ("b",))
+
+
+@pytest.mark.parametrize(
+    ("pair", "adjusted", "word"),
+    [
+        (ABOVE, 0.05, "holds"),
+        (ABOVE, 0.0501, "no verdict"),  # after Holm
+        (BELOW, 0.05, "does not hold"),
+        (OPEN, 0.01, "no verdict"),
+        (NOTHING, 0.01, "no verdict"),
+        (Paired(2, 0.05, (0.01, 0.09), (0.02, 0.08), 0.02), 0.02, "no verdict"),
+        (Paired(3, 0.05, (0.01, 0.09), (-0.01, 0.08), 0.02), 0.02, "no verdict"),  # the bootstrap alone includes 0
+        (Paired(3, 0.05, (-0.01, 0.09), (0.01, 0.08), 0.06), 0.02, "no verdict"),  # t alone includes 0
+        (Paired(3, -0.005, (-0.009, -0.001), (-0.008, -0.002), 0.02, bound=-0.01), 0.02, "holds"),  # below 0, not below -0.01
+        (Paired(3, 0.05, degenerate=True), 0.0, "no verdict"),
+    ],
+)
+def test_the_word_of_one_comparison(pair: Paired, adjusted: float, word: str) -> None:
+    assert word_of(pair, adjusted) == word
+
+
+@pytest.mark.parametrize(
+    ("words", "some", "every"),
+    [
+        (("holds", "holds"), "holds", "holds"),
+        (("holds", "no verdict"), "holds", "no verdict"),
+        (("holds", "does not hold"), "holds", "does not hold"),
+        (("no verdict", "does not hold"), "no verdict", "does not hold"),
+        (("does not hold", "does not hold"), "does not hold", "does not hold"),
+        (("no verdict", "no verdict"), "no verdict", "no verdict"),
+    ],
+)
+def test_the_word_of_several(words: tuple[str, ...], some: str, every: str) -> None:
+    assert word_together(Hypothesis("k", "c", (PAIR, PAIR), rule="some"), words) == some  # type: ignore[arg-type]
+    assert word_together(Hypothesis("k", "c", (PAIR, PAIR), rule="every"), words) == every  # type: ignore[arg-type]
+
+
+def test_the_p_values_that_go_into_the_family() -> None:
+    def ask(rule: str) -> Hypothesis:
+        return Hypothesis("k", "c", (PAIR, PAIR, PAIR), rule=rule)  # type: ignore[arg-type]
+
+    assert p_of(ask("some"), (ABOVE, BELOW, NOTHING)) == (0.02, 0.03, 1.0)
+    assert p_of(ask("every"), (ABOVE, ABOVE, OPEN)) == (0.4,)  # all lie above: the largest
+    assert p_of(ask("every"), (ABOVE, BELOW, OPEN)) == (pytest.approx(0.09),)  # one lies below: three times its own
+    assert p_of(ask("every"), (ABOVE, ABOVE, NOTHING)) == (1.0,)
+
+
+def test_a_seed_needs_every_row_of_both_sides_and_a_number() -> None:
+    tests = {"a": (0.9, 0.8, 0.7, None), "b": (0.5, float("nan"), 0.6, 0.5), "c": (0.7, 0.7, 0.4, 0.5)}
+    rows = tuple(Row(label, label) for label in tests)
+    trials = [
+        TrialResult(f"{label} {seed}", label, seed, "finished", test=value)
+        for label, values in tests.items()
+        for seed, value in enumerate(values)
+    ]
+    found = compared(Results("s", rows, tuple(trials)), Comparison("x", ("a",), ("b", "c")), measure="test")
+    # seed 0: 0.9 - 0.6; seed 2: 0.7 - 0.5
+    assert (found.n, found.mean) == (2, pytest.approx(0.25))
+    summed = compared(Results("s", rows, tuple(trials)), Comparison("x", ("a",), ("b", "c"), of="sum"), measure="test")
+    assert summed.mean == pytest.approx((0.9 - 1.2 + 0.7 - 1.0) / 2)
+
+
+def test_times_are_fractions_of_the_second_side_and_of_nothing_where_that_took_none() -> None:
+    seconds = {"a": (120.0, 90.0, 5.0), "b": (100.0, 100.0, 0.0)}
+    trials = tuple(
+        TrialResult(f"{label} {seed}", label, seed, "finished", search_seconds=value)
+        for label, values in seconds.items()
+        for seed, value in enumerate(values)
+    )
+    found = compared(Results("s", (Row("a", "a"), Row("b", "b")), trials), PAIR, measure="search_seconds")
+    assert (found.n, found.mean) == (2, pytest.approx((0.2 - 0.1) / 2))
