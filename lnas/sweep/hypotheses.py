@@ -7,7 +7,7 @@ from lnas.sweep.hypothesis import MARGIN, RECIPES, Comparison, Hypothesis, count
 from lnas.sweep.paper_claims import of_the_paper
 from lnas.sweep.results import Row
 
-CLAIMS: Mapping[str, str] = {
+CONTROLS: Mapping[str, str] = {
     "random-mask": "the ticket's mask beats a random mask of the same counts",
     "reinit": "theta_0 matters: the ticket beats fresh weights under its mask",
     "random-alpha": "the paths that alpha keeps beat random paths",
@@ -75,7 +75,7 @@ def _controls(rows: Sequence[Row]) -> list[Hypothesis]:
         found.append(
             Hypothesis(
                 f"{recipe} {control}",
-                f"{_NAMES.get(recipe, recipe)}: {CLAIMS.get(control, f'it beats its control {control}')}",
+                f"{_NAMES.get(recipe, recipe)}: {CONTROLS.get(control, f'it beats its control {control}')}",
                 (Comparison(label, tuple(of.label for of, _ in pairs), tuple(row.label for _, row in pairs)),),
                 details=each if len(each) > 1 else (),
             )

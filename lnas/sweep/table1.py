@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from lnas.core.errors import ConfigError, SparsityError, UnknownNameError
-from lnas.host.epochs import Epochs
 from lnas.host.fields import READERS, read
 from lnas.host.prune_lines import RECIPES, short
 from lnas.host.spec import Spec, format_options, shown
@@ -160,5 +159,5 @@ def _pictures(scale: str, data: object) -> str:
 
 def _rounds(epochs: str) -> int:
     """One prune after each epoch of the search; ten where its length is in steps."""
-    search = Epochs.of(epochs).search
+    search = read("epochs", epochs, "epochs").search
     return search.number if search.unit == "ep" else 10

@@ -36,9 +36,11 @@ from lnas.core.space import Gates, Paths, SearchSpace, relax
 from lnas.core.stages import Retrain, Search
 from lnas.core.types import Batch, Loss, Metrics, Predict, State, Task
 from lnas.host import checkpoint, runtime
+from lnas.host.adopt import adopt
 from lnas.host.events import EpochDone, Event, Finished, Observer, Pruned, Resumed, StageStarted, StepDone
 from lnas.host.rundir import RunDirectory
 from lnas.host.runner import Result, run
+from lnas.host.signals import ASKED, REACHED, Interrupted, Limits
 from lnas.host.stream import Stream
 
 CPU = torch.device("cpu")
@@ -312,7 +314,7 @@ def go(
     *,
     observers: Sequence[Observer] = (),
     every: float = 0.0,
-    **keywords: bool,
+    **keywords: Any,
 ) -> Result:
     return run(
         pipeline or make_pipeline(),
@@ -941,6 +943,78 @@ def test_a_second_run_in_the_same_directory_is_refused(tmp_path: Path) -> None:
             go(directory)
         process.kill()
     assert refused.value.exit_code == 4
+
+
+UNTIL = [("search", 1, "search", 4), ("search", None, "search", 10), ("train", 1, "train", 8), ("train", None, "train", 14)]
+
+
+@pytest.mark.parametrize(("stage", "epoch", "stopped", "step"), UNTIL)
+@pytest.mark.parametrize("every", [0.0, 60.0])
+def test_a_run_goes_as_far_as_it_shall_and_then_on(
+    tmp_path: Path, straight: Straight, stage: str, epoch: int | None, stopped: str, step: int, every: float
+) -> None:
+    directory = make_directory(tmp_path)
+    limits = Limits(until=(stage, epoch))
+    if (stopped, step) == ("train", TRAIN):  # a run that is done is not stopped
+        assert_same(go(directory, every=every, limits=limits), directory, straight)
+        return
+    for _ in range(2):  # and is there at once when it is asked again
+        with pytest.raises(Interrupted, match=f"as far as asked after {stopped} step {step} of") as stop:
+            go(directory, every=every, limits=limits)
+        assert (stop.value.exit_code, stop.value.reason) == (0, REACHED)
+        assert checkpoint.every(directory.checkpoints)[-1].name == f"step-{step + (SEARCH if stage == 'train' else 0):08d}"
+    assert_same(go(directory), directory, straight)
+
+
+def test_a_stage_that_is_over_is_no_place_to_stop(tmp_path: Path, straight: Straight) -> None:
+    directory = make_directory(tmp_path)
+    with pytest.raises(Interrupted):
+        go(directory, limits=Limits(until=("train", 1)))
+    with pytest.raises(Interrupted, match="after train step 8"):
+        go(directory, limits=Limits(until=("search", 1)))
+    assert_same(go(directory, limits=Limits(until=("nowhere", 1))), directory, straight)
+
+
+def test_a_file_stops_a_run_after_its_step(tmp_path: Path, straight: Straight, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lnas.host.signals.GLANCE", 0.0)
+    directory, file = make_directory(tmp_path), tmp_path / "stop"
+
+    def before(drawn: int) -> None:
+        if drawn == 4:  # the third step of the search draws its first batch
+            file.touch()
+
+    with pytest.raises(Interrupted, match="asked to stop after search step 3 of 10") as stop:
+        go(directory, before=before, limits=Limits(file=file))
+    assert (stop.value.exit_code, stop.value.reason) == (0, ASKED)
+    file.unlink()
+    assert_same(go(directory, limits=Limits(file=file)), directory, straight)
+
+
+def test_a_run_that_begins_where_another_stands_is_that_run(tmp_path: Path, straight: Straight) -> None:
+    other, directory = make_directory(tmp_path, "other"), make_directory(tmp_path)
+    other.config.write_text("seed = 5\nprune = []\n")
+    with pytest.raises(RunError, match="other has no checkpoint that another run could begin with"), directory.locked():
+        adopt(directory, other, plugins={}, keep=2)
+    with pytest.raises(Interrupted):
+        go(other, limits=Limits(until=("search", None)), plugins={"p": "1"})
+    with directory.locked():
+        adopt(directory, other, plugins={"p": "1", "q": "2"}, keep=2)
+        adopt(directory, other, plugins={}, keep=2)  # it has a checkpoint now, and is left alone
+    result = go(directory, plugins={"p": "1", "q": "2"}, require_exact=True)
+    assert result.exact
+    assert_same(result, directory, straight)
+    assert other.read_config() == "seed = 5\nprune = []\n"
+    assert checkpoint.every(other.checkpoints)[-1].name == "step-00000010"
+
+
+def test_another_version_of_a_plugin_is_not_hidden_by_beginning_elsewhere(tmp_path: Path) -> None:
+    other, directory = make_directory(tmp_path, "other"), make_directory(tmp_path)
+    with pytest.raises(Interrupted):
+        go(other, limits=Limits(until=("search", None)), plugins={"p": "1"})
+    with directory.locked():
+        adopt(directory, other, plugins={"p": "2"}, keep=2)
+    with pytest.raises(RunError, match=r"would not be exact: plugins \(p-1, now p-2\)"):
+        go(directory, plugins={"p": "2"}, require_exact=True)
 
 
 def main(path: str, seconds: str) -> None:

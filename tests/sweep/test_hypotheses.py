@@ -1,9 +1,9 @@
 import pytest
 
 from lnas.core.errors import ConfigError
+from lnas.sweep import controls
 from lnas.sweep.check_labels import MAY_DIFFER, SAYS
-from lnas.sweep.controls import CONTROLS
-from lnas.sweep.hypotheses import CLAIMS, hypotheses
+from lnas.sweep.hypotheses import CONTROLS, hypotheses
 from lnas.sweep.hypothesis import Comparison, Hypothesis
 from lnas.sweep.results import Row
 
@@ -86,12 +86,12 @@ def test_what_the_rows_cannot_answer_is_not_asked() -> None:
     assert set(by_key((level("variant2", 0.5), level("variant2", 0.75)))) == {"variant2 highest best"}
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize("name", CONTROLS)
 def test_controls_are_pooled_by_kind_and_recipe(name: str) -> None:
     of = [level("variant1", 0.25), level("variant1", 0.5), level("generalized", 0.5)]
     asked = by_key((BASELINE, *of, *(control(row, name) for row in of)))
     pooled, alone = asked[f"variant1 {name}"], asked[f"generalized {name}"]
-    assert CLAIMS[name] in pooled.claim
+    assert CONTROLS[name] in pooled.claim
     assert pooled.comparisons[0].first == ("variant1 p=0.25", "variant1 p=0.5")
     assert pooled.comparisons[0].second == (f"variant1 p=0.25 {name}", f"variant1 p=0.5 {name}")
     assert [one.first for one in pooled.details] == [("variant1 p=0.25",), ("variant1 p=0.5",)]
@@ -147,4 +147,4 @@ def test_a_margin_is_a_fraction(margin: float) -> None:
 
 
 def test_every_control_has_its_claim_and_its_checks() -> None:
-    assert set(CLAIMS) == set(CONTROLS) == set(MAY_DIFFER) == {*SAYS, "dense"}
+    assert set(CONTROLS) == set(controls.CONTROLS) == set(MAY_DIFFER) == {*SAYS, "dense"}
