@@ -1,6 +1,6 @@
 """The plugins that come with lnas keep their contract as `lnas plugins check` asks for it, which knows nothing of their tests.
 
-Those whose check takes longest (importances, nasbench201, tensorboard, mlflow) run the same suites in their own tests alone.
+Those whose check takes longest (importances, nasbench201, tensorboard, mlflow, ray, slurm) run the same suites in their own tests alone.
 So does the rule that kills a run, for all but one.
 """
 
@@ -31,7 +31,7 @@ KILLED = "gdas"
 def test_every_first_party_plugin_is_installed_and_active() -> None:
     names = {tomllib.loads(file.read_text())["project"]["name"] for file in PLUGINS.glob("*/pyproject.toml")}
     assert {record.distribution for record in Host().plugins if record.status == "active"} >= names
-    assert names == {folder.name for folder in PLUGINS.iterdir()} and len(names) == 10
+    assert names == {folder.name for folder in PLUGINS.iterdir()} and len(names) == 12
     assert set(RECORDS) == set(CHECKED)
 
 

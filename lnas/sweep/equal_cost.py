@@ -81,11 +81,11 @@ def equal_steps(darts: int, passes: int, supernet: int, paths: Sequence[int]) ->
     return max(1, round(darts * passes * FORWARD_AND_BACKWARD * supernet / ((FORWARD_AND_BACKWARD + 1) * mean)))
 
 
-def path_costs(space: SearchSpace, task: Task) -> list[int]:
-    """Multiply-adds of one architecture in the supernet, for each of `DRAWN` that are drawn as random search draws them."""
+def path_costs(space: SearchSpace, task: Task, drawn: int = DRAWN) -> list[int]:
+    """Multiply-adds of one architecture in the supernet, for each of some that are drawn as random search draws them."""
     generator = stream(0, "equal cost")
     costs = []
-    for _ in range(DRAWN):
+    for _ in range(drawn):
         scores = {group: torch.rand(alive.shape, generator=generator) for group, alive in space.alive.items()}
         paths = space.paths(space.discretize(scores, "argmax"))
         costs.append(cost.multiply_adds(_Path(space, paths), task.shape).dense)

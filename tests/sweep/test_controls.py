@@ -13,7 +13,6 @@ from lnas.core.errors import ConfigError, LnasError
 from lnas.core.random import seeded
 from lnas.core.rounds import Rounds
 from lnas.core.stages import Ticket
-from lnas.core.types import Task
 from lnas.host.assemble import build, resolve
 from lnas.host.config import Config
 from lnas.host.plugins import Host
@@ -139,7 +138,9 @@ def test_the_width_of_a_dense_network_is_the_nearest_of_all(host: Host) -> None:
     genotype = job.space.discretize({group: torch.zeros(alive.shape) for group, alive in job.space.alive.items()})
 
     def network(width: int) -> nn.Module:
-        return CellSpace(job.dataset.task, channels=1, layers=3, nodes=1, network_channels=width, network_layers=3).derive(genotype)
+        return CellSpace(job.dataset.task, channels=1, layers=3, nodes=1, network_channels=width, network_layers=3).derive(
+            genotype
+        )
 
     whole = network(6)
     weights = [m.weight for m in whole.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -160,11 +161,18 @@ def test_the_nearest_width() -> None:
         assert nearest(square.__getitem__, wanted, 9) == expected, wanted
 
 
-class Narrow(CellSpace):
-    """Its derived networks have one width."""
+NARROW = """
+import lnas
+from lnas.builtin.cells import CellSpace
 
-    def __init__(self, task: Task) -> None:
+class Narrow(CellSpace):
+    def __init__(self, task):
         super().__init__(task, channels=1, layers=3, nodes=1, network_channels=2, network_layers=3)
+
+@lnas.hookimpl
+def lnas_spaces(register):
+    register("narrow", "{module}:Narrow", summary="of one width")
+"""
 
 
 @pytest.mark.parametrize(
@@ -172,20 +180,18 @@ class Narrow(CellSpace):
     [
         ("rienit", {}, "unknown control 'rienit'; did you mean 'reinit'"),
         ("random-alpha", {}, "random-alpha is no control of a row that is variant1 by darts; leave it out"),
-        ("reinit", {"prune": ("theta:one-shot,rewind=none",)}, "reinit begins at step 0, and the row that it is held against has"),
+        (
+            "reinit",
+            {"prune": ("theta:one-shot,rewind=none",)},
+            "reinit begins at step 0, and the row that it is held against has",
+        ),
         ("random-mask", {"prune": ("theta:one-shot,scope=global,importance=random",)}, "'random' removes another number"),
         ("dense", {"space": "narrow"}, "space narrow has no option network_channels"),
     ],
 )
-def test_what_cannot_be_is_refused(control: str, settings: dict[str, object], says: str) -> None:
-    class Plugin:
-        def lnas_spaces(self, register: Any) -> None:
-            register("narrow", Narrow, summary="of one width")
-
-    from lnas import hookimpl
-
-    Plugin.lnas_spaces = hookimpl(Plugin.lnas_spaces)  # type: ignore[method-assign]
-    host = Host([Plugin()], entry_points=False)
+def test_what_cannot_be_is_refused(control: str, settings: dict[str, object], says: str, install: Any) -> None:
+    install("narrow", NARROW)
+    host = Host()
     with pytest.raises(LnasError) as caught:
         controlled(control, config(host, **settings), host)
     assert says in str(caught.value) and "\n" not in str(caught.value)

@@ -125,6 +125,7 @@ def test_what_is_no_p_value_is_refused(p: float) -> None:
         holm([0.5, p])
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.02, 0.05, 0.2, 0.5, 1.0]), min_size=1, max_size=6))
 def test_holm_is_the_closure_of_bonferroni(p_values: list[float]) -> None:
     """A hypothesis falls where every intersection that it is in does (Marcus, Peritz and Gabriel 1976)."""

@@ -9,7 +9,7 @@ from lnas.core.stages import Retrain
 from lnas.host.assemble import build, resolve
 from lnas.host.plugins import Host
 from lnas.sweep.planned import PlannedRow
-from lnas.sweep.printed import TABLE1
+from lnas.sweep.printed import PRINTED
 from lnas.sweep.table1 import LEVELS, SCALES, table1
 
 
@@ -97,5 +97,5 @@ def test_what_cannot_be_is_refused(scale: str, options: dict[str, Any], says: st
 
 
 def test_the_levels_are_those_that_the_paper_prints() -> None:
-    assert tuple(sorted({level for _, level in TABLE1 if level is not None})) == LEVELS
+    assert tuple(sorted({level for _, level in PRINTED if level is not None})) == LEVELS
     assert list(SCALES) == ["tiny", "small", "paper"]
