@@ -261,14 +261,13 @@ def _plain(value: object) -> object:
 @contextmanager
 def _executor(session: Session, how: _How) -> "Iterator[Executor]":
     """Who runs the trials; ended with the block."""
-    from lnas.core.errors import PluginError
-    from lnas.core.executor import Executor
+    from lnas.host.blame import attributing
+    from lnas.host.contract import checked_executor
     from lnas.host.parts import factory
 
     registry = session.host().registry
-    made = factory(registry, "executor", how.spec, seed=0)(how.workers)
-    if not isinstance(made, Executor):
-        raise PluginError(f"{registry.get('executor', how.spec.name)} returned a {type(made).__name__}, not an Executor")
+    with attributing(lambda: [registry.get("executor", how.spec.name)]):
+        made = checked_executor(factory(registry, "executor", how.spec, seed=0)(how.workers), how.workers)
     try:
         yield made
     finally:

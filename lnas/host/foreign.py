@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from lnas.core.errors import LnasError
+from lnas.core.one_line import in_one_line
 
-_MOST_OF_AN_ERROR = 300
+__all__ = ["Voice", "aside", "in_one_line", "warn"]
 
 
 class Voice:
@@ -34,18 +34,6 @@ def aside() -> Iterator[None]:
     """Send what foreign code prints to standard error: standard output is for results, which a program may read."""
     with contextlib.redirect_stdout(Voice()):
         yield
-
-
-def in_one_line(error: BaseException) -> str:
-    """The message of an error, and its type where it is foreign: one line, no control characters, not too long."""
-    try:
-        message = str(error)
-    except BaseException:  # an error whose message raises, or exits, is still only an error
-        message = ""
-    if not isinstance(error, LnasError):
-        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    text = "".join(character if character.isprintable() else "?" for character in " ".join(message.split()))
-    return text if len(text) <= _MOST_OF_AN_ERROR else f"{text[: _MOST_OF_AN_ERROR - 3]}..."
 
 
 def warn(text: str) -> None:

@@ -34,6 +34,25 @@ def supernet(dtype: torch.dtype, **options: Any) -> CellSpace:
     return space.to(dtype)
 
 
+def test_a_search_is_the_same_whatever_shapes_the_derived_network_alone(make_space: Any, make_batches: Any, loss: Any) -> None:
+    others = {"network_channels": 5, "network_layers": 4, "auxiliary": True, "drop_path": 0.3}
+    assert set(others) == CellSpace.derived_only
+    found = []
+    for options in ({}, others):
+        space = make_space(**options)
+        strategy = Darts(space, loss, 2)
+        for train, val in make_batches(2):
+            strategy.step(train, val)
+        prune(Alpha(strategy), 0.5)
+        network = space.derive(strategy.genotype())
+        found.append((strategy.genotype(), space.state_dict(), strategy.alphas(), sum(p.numel() for p in network.parameters())))
+    (genotype, theta, alpha, size), (other_genotype, other_theta, other_alpha, other_size) = found
+    assert genotype == other_genotype
+    assert theta.keys() == other_theta.keys() and all(torch.equal(value, other_theta[name]) for name, value in theta.items())
+    assert all(torch.equal(value, other_alpha[kind]) for kind, value in alpha.items())
+    assert size < other_size
+
+
 def one_hot(space: CellSpace, genotype: Genotype, dtype: torch.dtype) -> dict[str, Tensor]:
     gates = {kind: torch.zeros(bits.shape, dtype=dtype) for kind, bits in space.alive.items()}
     for kind, genes in genotype.groups.items():

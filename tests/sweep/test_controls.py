@@ -138,9 +138,8 @@ def test_the_width_of_a_dense_network_is_the_nearest_of_all(host: Host) -> None:
     genotype = job.space.discretize({group: torch.zeros(alive.shape) for group, alive in job.space.alive.items()})
 
     def network(width: int) -> nn.Module:
-        return CellSpace(job.dataset.task, channels=1, layers=3, nodes=1, network_channels=width, network_layers=3).derive(
-            genotype
-        )
+        space = CellSpace(job.dataset.task, channels=1, layers=3, nodes=1, network_channels=width, network_layers=3)
+        return space.derive(genotype)
 
     whole = network(6)
     weights = [m.weight for m in whole.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -183,7 +182,7 @@ def lnas_spaces(register):
         (
             "reinit",
             {"prune": ("theta:one-shot,rewind=none",)},
-            "reinit begins at step 0, and the row that it is held against has",
+            "reinit begins at step 0, and the row that it is held",
         ),
         ("random-mask", {"prune": ("theta:one-shot,scope=global,importance=random",)}, "'random' removes another number"),
         ("dense", {"space": "narrow"}, "space narrow has no option network_channels"),
