@@ -1,11 +1,12 @@
 """Reads a sweep's directory into its results.  Nothing is trusted that a run did not write whole."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lnas.core.errors import LnasError
-from lnas.host import documents, toml
+from lnas.host import documents, lock, toml
 from lnas.host.record import flat
 from lnas.host.rundir import RunDirectory
 from lnas.sweep.directory import SweepDirectory
@@ -46,17 +47,53 @@ def in_order(plan: SweepPlan) -> list[Trial]:
 
 def course(run: RunDirectory) -> tuple[float, ...]:
     """Validation accuracy after each epoch of the training; what cannot be read is left out."""
-    try:
-        rows = run.rows()
-    except (LnasError, OSError):
-        return ()
-    epochs = [row for row in rows if row.get("event") == "epoch" and row.get("stage") == "train"]
-    return tuple(float(row["validation_accuracy"]) for row in epochs if isinstance(row.get("validation_accuracy"), int | float))
+    return _Training.of(run).course
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What a journal says of the training.
+
+    Attributes:
+        course: validation accuracy after each epoch.
+        steps: done by the end of each of them.
+        first, last: the steps at which weights were pruned first and last; None where they were not.
+    """
+
+    course: tuple[float, ...] = ()
+    steps: tuple[int, ...] = ()
+    first: int | None = None
+    last: int | None = None
+
+    @classmethod
+    def of(cls, run: RunDirectory) -> "_Training":
+        """That of a run; empty where its journal cannot be read."""
+        try:
+            rows = [row for row in run.rows() if row.get("stage") == "train"]
+            epochs = [row for row in rows if row.get("event") == "epoch"]
+            prunes = [int(row["step"]) for row in rows if row.get("event") == "prune"]
+            accuracies = tuple(float(row["validation_accuracy"]) for row in epochs)
+            steps = tuple(int(row["step"]) for row in epochs)
+        except (LnasError, OSError, KeyError, TypeError, ValueError):
+            return cls()
+        return cls(accuracies, steps, min(prunes, default=None), max(prunes, default=None))
+
+    def half(self, epochs: int, before: float | None) -> float | None:
+        """The highest in the first half of so many epochs, once that is over."""
+        number = -(-epochs // 2)
+        if len(self.course) < number:
+            return None
+        early = before is not None and self.first is not None and self.first <= self.steps[number - 1]
+        return max(*self.course[:number], before) if early and before is not None else max(self.course[:number])
+
+    def ticket(self) -> float | None:
+        """The highest at the end of an epoch after the last prune; that epoch itself ends with the rewound network."""
+        left = [value for value, step in zip(self.course, self.steps, strict=True) if self.last is None or step > self.last]
+        return max(left, default=None)
 
 
 def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialResult:
     run, outcome = directory.run_of(trial.name), directory.outcome(trial.name)
-    accuracies = course(run)
     state: TrialState = STATES.get(outcome["state"], "waiting") if outcome else "waiting"
     reason = str(outcome.get("reason", "")) if outcome else ""
     summary: Mapping[str, Any] = {}
@@ -67,13 +104,14 @@ def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialRes
                 raise ValueError("it is not finished")
         except (OSError, ValueError) as error:
             state, reason, summary = "failed", f"summary.json cannot be read: {getattr(error, 'strerror', None) or error}", {}
-    elif state == "waiting" and run.status.exists():
+    elif state == "waiting" and _held(run):
         state = "running"
-    figures = outcome.get("figures", {}) if outcome else {}
-    half = accuracies[: -(-trial.epochs // 2)]
-    finished = state == "finished"
+    figures = (outcome.get("figures") if outcome else None) or {}
+    finished, training = state == "finished", _Training.of(run)
     macs, parameters = summary.get("macs") or {}, summary.get("parameters") or {}
     accuracy, seconds = summary.get("accuracy") or {}, summary.get("seconds") or {}
+    before = (summary.get("baseline") or {}).get("validation")
+    highest = [*training.course, *([] if before is None else [before])]
     return TrialResult(
         name=trial.name,
         row=trial.row,
@@ -81,9 +119,11 @@ def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialRes
         state=state,
         reason=reason,
         path=f"trials/{trial.name}",
-        course=accuracies,
-        half=max(half) if len(half) == -(-trial.epochs // 2) else None,
-        end=max(accuracies) if finished and accuracies else None,
+        course=training.course,
+        before=before,
+        half=training.half(trial.epochs, before),
+        end=max(highest) if finished and highest else None,
+        ticket=training.ticket() if finished else None,
         validation=accuracy.get("validation"),
         test=accuracy.get("test"),
         parameters=parameters.get("nonzero"),
@@ -99,6 +139,14 @@ def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialRes
         digest=summary.get("digest"),
         config=_config(run, trial),
     )
+
+
+def _held(run: RunDirectory) -> bool:
+    """Whether somebody runs it now."""
+    try:
+        return lock.holder(run.lock) is not None
+    except OSError:
+        return False
 
 
 def _config(run: RunDirectory, trial: Trial) -> Mapping[str, str]:

@@ -47,9 +47,13 @@ class TrialResult:
         state: how it stands.
         reason: why it failed or stopped, in one line.
         path: of its run directory, from the directory of the sweep.
-        course: validation accuracy at the end of each epoch of the training.
-        half: the highest of `course` in the first half of the epochs (Table 1's first column: "epoch 10").
-        end: the highest of all (Table 1's second).
+        course: validation accuracy at the end of each epoch of the training.  Where weights are pruned at the end of an
+            epoch, it is that of the network as it was pruned and rewound.
+        before: of the network just before its weights were first pruned, or None.
+        half: the highest in the first half of the epochs, `before` included if it falls there (Table 1's first column:
+            "epoch 10").
+        end: the highest of all (Table 1's second).  Where weights are pruned, it may be the unpruned network's.
+        ticket: the highest after the last prune of the training, which is what can be kept; `end` where no weights are pruned.
         validation: of the last weights.
         test: of the last weights; the test set was read once, at the end.
         parameters: non-zero.
@@ -73,8 +77,10 @@ class TrialResult:
     reason: str = ""
     path: str = ""
     course: tuple[float, ...] = ()
+    before: float | None = None
     half: float | None = None
     end: float | None = None
+    ticket: float | None = None
     validation: float | None = None
     test: float | None = None
     parameters: int | None = None

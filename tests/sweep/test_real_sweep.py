@@ -2,12 +2,17 @@
 
 import dataclasses
 import json
+import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lnas.builtin.executors import Serial
+from lnas.builtin.process_executor import Process
+from lnas.builtin.process_worker import Worker, started
 from lnas.host.assemble import build
 from lnas.host.config import merge
 from lnas.host.layers import from_table
@@ -77,7 +82,9 @@ def test_the_results_are_what_the_runs_say(sweep: SweepDirectory) -> None:
     said = json.loads((sweep.path / trial.path / "summary.json").read_text())
     epochs = [row for row in sweep.run_of(trial.name).rows() if row["event"] == "epoch" and row["stage"] == "train"]
     assert trial.course == tuple(row["validation_accuracy"] for row in epochs)
-    assert (trial.half, trial.end) == (trial.course[0], max(trial.course))
+    assert trial.before == said["baseline"]["validation"]  # one epoch of 12 steps, pruned after the sixth
+    assert (trial.half, trial.end) == (max(trial.before, *trial.course),) * 2
+    assert trial.ticket == trial.course[-1]
     assert (trial.test, trial.digest, trial.parameters) == (
         said["accuracy"]["test"],
         said["digest"],
@@ -95,6 +102,44 @@ def test_another_call_runs_nothing_and_a_stop_changes_no_byte(sweep: SweepDirect
     other = SweepDirectory.create(tmp_path / "other", plan, config="seeds = 1\n")
     assert run(other, plan, Serial(1), most=1)[0] == Counts(1, 0, 0, 2)
     assert run(other, plan, Serial(1))[0] == Counts(3, 0, 0, 0)
+    assert table(collect(other.path)) == table(collect(sweep.path))
+
+
+def test_processes_that_are_killed_change_no_byte(sweep: SweepDirectory, tmp_path: Path) -> None:
+    plan = sweep.plan()
+    other = SweepDirectory.create(tmp_path / "other", plan, config="seeds = 1\n")
+    workers: list[int] = []
+
+    class Killed(Process):
+        @staticmethod
+        def _start(threads: int) -> Worker:
+            worker = started(threads)
+            workers.append(worker._process.pid)  # type: ignore[attr-defined]
+            return worker
+
+    killed = []
+    over = threading.Event()
+
+    def kill() -> None:
+        """The first worker, once a run is begun, and the last one, once another is."""
+        for wanted, which in ((1, 0), (3, -1)):
+            while len(list(other.path.glob("*/*/metrics.jsonl"))) < wanted and not over.wait(0.005):
+                pass
+            os.kill(workers[which], signal.SIGKILL)
+            killed.append(workers[which])
+
+    killer = threading.Thread(target=kill)
+    engine = Killed(2)
+    killer.start()
+    try:
+        counts, heard = run(other, plan, engine)
+    finally:
+        engine.close()
+        over.set()
+        killer.join()
+    assert counts == Counts(3, 0, 0, 0)
+    assert len(set(killed)) == 2
+    assert [told.reason for told in heard if told.what == "lost"][:1] == ["the worker died: signal 9"]
     assert table(collect(other.path)) == table(collect(sweep.path))
 
 

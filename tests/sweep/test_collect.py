@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lnas.core.executor import Outcome
+from lnas.host import durable
+from lnas.sweep.collect import collect
+from lnas.sweep.directory import SweepDirectory
+from lnas.sweep.planned import SweepPlan, Trial
+from lnas.sweep.results import Row, TrialResult
+
+PRUNED = {"event": "prune", "stage": "train", "step": 20}
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepDirectory:
+    plan = SweepPlan((Row("a", "variant1", 0.5),), (Trial("a-seed0", "a", 0, 'recipe = "variant1"\n', None, 0.5, 4),))
+    return SweepDirectory.create(tmp_path / "sweep", plan, config="")
+
+
+def written(sweep: SweepDirectory, *accuracies: float, prunes: bool = True, finished: bool = True) -> TrialResult:
+    """The trial with these accuracies after its epochs of 10 steps; its weights are pruned at the end of the second."""
+    run = sweep.run_of("a-seed0")
+    run.path.mkdir(exist_ok=True)
+    rows = [
+        {"event": "epoch", "stage": "train", "step": 10 * number, "validation_accuracy": accuracy}
+        for number, accuracy in enumerate(accuracies, start=1)
+    ]
+    search = {"event": "epoch", "stage": "search", "step": 5, "validation_accuracy": 1.0}
+    lines = [search, *rows[:1], *([PRUNED] if prunes else []), *rows[1:]]
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if finished:
+        durable.write_json(run.status, {"state": "finished"})
+        baseline = {"validation": 0.8, "what": "..."} if prunes else None
+        durable.write_json(run.summary, {"accuracy": {"validation": accuracies[-1], "test": 0.5}, "baseline": baseline})
+        sweep.write_outcome("a-seed0", Outcome("done", figures={"nni_compat": 7}))
+    return collect(sweep.path).trials[0]
+
+
+def test_what_was_reached_before_and_after_the_weights_were_pruned(sweep: SweepDirectory) -> None:
+    trial = written(sweep, 0.7, 0.1, 0.5, 0.6)
+    assert trial.course == (0.7, 0.1, 0.5, 0.6)
+    assert (trial.before, trial.half, trial.end, trial.ticket) == (0.8, 0.8, 0.8, 0.6)
+    assert (trial.validation, trial.test, trial.nni_compat) == (0.6, 0.5, 7)
+
+
+def test_without_a_prune_the_ticket_is_the_best(sweep: SweepDirectory) -> None:
+    trial = written(sweep, 0.7, 0.1, 0.9, 0.6, prunes=False)
+    assert (trial.before, trial.half, trial.end, trial.ticket) == (None, 0.7, 0.9, 0.9)
+
+
+def test_a_trial_on_its_way_has_what_it_has_come_to(sweep: SweepDirectory) -> None:
+    assert collect(sweep.path).trials[0].state == "waiting"
+    trial = written(sweep, 0.7, finished=False)
+    assert (trial.state, trial.course, trial.half, trial.end, trial.test) == ("waiting", (0.7,), None, None, None)
+    with sweep.run_of("a-seed0").locked():
+        assert collect(sweep.path).trials[0].state == "running"
+
+
+def test_a_finished_trial_whose_summary_is_gone_has_failed(sweep: SweepDirectory) -> None:
+    written(sweep, 0.7, 0.1, 0.5, 0.6)
+    sweep.run_of("a-seed0").summary.write_text("{")
+    trial = collect(sweep.path).trials[0]
+    assert (trial.state, trial.test) == ("failed", None)
+    assert trial.reason.startswith("summary.json cannot be read: ")
+
+
+def test_a_journal_that_cannot_be_read_leaves_no_course(sweep: SweepDirectory) -> None:
+    written(sweep, 0.7, 0.1, 0.5, 0.6)
+    sweep.run_of("a-seed0").metrics.write_text("nothing\nat all\n")
+    trial = collect(sweep.path).trials[0]
+    assert (trial.course, trial.half, trial.ticket, trial.end) == ((), None, None, 0.8)
