@@ -1,6 +1,6 @@
 """SIGKILL for the workers of a sweep, and for the sweep itself, at random moments; then the same command again.
 
-A try is one sweep of seven trials in two processes, three of which share a search.  Three of ten pieces of work lose their
+A try is one sweep of nine trials in two processes, which share three searches.  Three of ten pieces of work lose their
 worker, drawn by chance, and in every other try the sweep is killed once too.  It holds if the command, given again where it was
 killed, ends with exit status 0 and the table of the quiet sweep, which ran its trials one after the other: every figure but
 times, the digest of every network.  Where lnas-ray is installed, it runs once on a local Ray too, unkilled.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from lnas.sweep.collect import collect
 LONG = 20
 SHARE = 0.3
 """Of the pieces of work, that lose their worker."""
-WORK = 9
+WORK = 12
 """Pieces of work of the sweep: trials and shared searches."""
 STARTS = 20
 """Of one try at most."""
@@ -52,7 +53,9 @@ def measure(count: int, seed: int, folder: Path) -> Outcome:
         trouble = _killed(folder / f"try-{number}", drawn, counts, itself=number % 2 == 1, expected=quiet)
         if trouble:
             broken.append(f"try {number}: {trouble}")
-    tried = count + len(others)
+    if count and not counts["workers killed"]:
+        broken.append("no worker was killed, so nothing was shown")
+    tried = count + len(others) + 1
     return Outcome(tried, tried - len(broken), dict(counts), broken)
 
 
@@ -108,10 +111,12 @@ def _some(place: Path) -> bool:
 
 
 def _children(process: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except OSError:
-        return []
+    """Of all its threads: workers are begun by threads of their own."""
+    found: list[int] = []
+    for file in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, file.read_text().split())
+    return found
 
 
 def _kill(process: int) -> None:

@@ -6,27 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 from lnas.cli import output
 from lnas.cli.tables import table
+from lnas.report.text import line
 
 if TYPE_CHECKING:
     from lnas.sweep.results import Results, Row
-    from lnas.sweep.statistics import Mean
 
-HEAD = ("row", "n", "validation", "test", "non-zero parameters", "search")
+HEAD = ("row", "n", "best after the last prune", "validation", "test", "non-zero parameters", "search")
+"""Accuracies but for the first are of the last weights."""
 
 
 def tell(path: Path, *, as_json: bool) -> None:
     """Print the results of the sweep at `path`."""
     from lnas.sweep.checks import check
     from lnas.sweep.collect import collect
-    from lnas.sweep.verdicts import verdicts
+    from lnas.sweep.verdicts import verdicts, why_none
 
     results = collect(path)
-    said, findings = verdicts(results), check(results)
+    said, findings, reason = verdicts(results), check(results), why_none(results)
     if as_json:
-        output.document(_document(results, said, findings, path))
+        output.document(_document(results, said, findings, reason, path))
         return
     output.result(table([_line(results, row) for row in results.rows], head=HEAD))
-    output.result("", *(f"{verdict.claim}: {verdict.sentence}" for verdict in said))
+    output.result("", *(line(f"{verdict.claim}: {verdict.sentence}") for verdict in said))
+    if reason is not None:
+        output.result(line(f"{reason}."))
     for finding in findings:
         if finding.severity == "violated":
             output.warn(f"check of {finding.rule}, {finding.where}: {finding.what}")
@@ -36,32 +39,21 @@ def tell(path: Path, *, as_json: bool) -> None:
 
 
 def _line(results: "Results", row: "Row") -> tuple[str, ...]:
+    from lnas.report.spread import around, measured
     from lnas.report.table import duration
-    from lnas.sweep.statistics import interval
 
-    trials = results.of(row.label).values()
-    validation, test, parameters, search = (
-        interval([value for trial in trials if (value := getattr(trial, name)) is not None])
-        for name in ("end", "test", "parameters", "search_seconds")
-    )
+    accuracies = (measured(results, row.label, measure) for measure in ("ticket", "validation", "test"))
+    parameters, search = (measured(results, row.label, measure) for measure in ("parameters", "search_seconds"))
     return (
         row.label,
-        str(len(trials)),
-        _percent(validation),
-        _percent(test),
+        str(len(results.of(row.label))),
+        *("" if mean.n == 0 else f"{around(mean)} %{', all equal' if mean.equal else ''}" for mean in accuracies),
         "" if parameters.mean is None else f"{parameters.mean:,.0f}",
         "" if search.mean is None else duration(search.mean),
     )
 
 
-def _percent(mean: "Mean") -> str:
-    if mean.mean is None:
-        return ""
-    half = "" if mean.interval is None else f" ± {50 * (mean.interval[1] - mean.interval[0]):.2f}"
-    return f"{100 * mean.mean:.2f}{half} %"
-
-
-def _document(results: "Results", said: Any, findings: Any, path: Path) -> dict[str, object]:
+def _document(results: "Results", said: Any, findings: Any, reason: str | None, path: Path) -> dict[str, object]:
     trials = [{key: value for key, value in asdict(trial).items() if key != "config"} for trial in results.trials]
     return {
         "schema": 1,
@@ -71,5 +63,6 @@ def _document(results: "Results", said: Any, findings: Any, path: Path) -> dict[
         "rows": [asdict(row) for row in results.rows],
         "trials": trials,
         "verdicts": [asdict(verdict) for verdict in said],
+        "no_verdicts": reason,
         "findings": [asdict(finding) for finding in findings],
     }

@@ -5,6 +5,7 @@ and ends with the bytes of one that did everything itself.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from lnas.core.errors import RunError
 from lnas.host import checkpoint, documents, durable
@@ -25,9 +26,9 @@ def adopt(directory: RunDirectory, other: RunDirectory, *, plugins: Mapping[str,
     """
     if checkpoint.latest(directory.checkpoints) is not None:
         return
-    found = checkpoint.latest(other.checkpoints)
+    found = whole(other)
     if found is None:
-        raise RunError(f"{other.path} has no checkpoint that another run could begin with")
+        raise RunError(f"{other.path} has no whole checkpoint that another run could begin with")
     state, meta = checkpoint.load(found), checkpoint.describe(found)
     try:
         journal = documents.content(other.metrics, most=documents.MOST_OF_A_JOURNAL)[: state["metrics"]]
@@ -38,6 +39,17 @@ def adopt(directory: RunDirectory, other: RunDirectory, *, plugins: Mapping[str,
     step = int(found.name.removeprefix("step-"))
     state["config"] = directory.read_config()
     checkpoint.save(directory.checkpoints, state, step=step, meta={**meta, "plugins": _plugins(meta, plugins)}, keep=keep)
+
+
+def whole(other: RunDirectory) -> Path | None:
+    """The newest whole checkpoint of a run that is somebody else's: a damaged one is passed over and left where it is."""
+    for path in reversed(checkpoint.every(other.checkpoints)):
+        try:
+            checkpoint.describe(path)
+        except RunError:
+            continue
+        return path
+    return None
 
 
 def _plugins(meta: Mapping[str, object], now: Mapping[str, str]) -> object:

@@ -80,6 +80,7 @@ def prune_row(pipeline: Pipeline) -> Row:
         "attained": sparsity.attained,
         "layers": {name: sparsity_of({name: mask}) for name, mask in rounds.target.masks().items()},
         "rewind": None if rounds.origin is None else rounds.pruning.rewind,
+        **({"fresh": True} if rounds.pruning.fresh and progress.round == progress.rounds else {}),
     }
 
 

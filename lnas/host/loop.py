@@ -106,9 +106,9 @@ class Loop:
         Raises:
             Interrupted: where it stops before, with a checkpoint.
         """
+        self._open()
         if self._reached():
             raise Interrupted(REACHED, self.pipeline.progress, self.directory.path)
-        self._open()
         total = sum(stage.steps for stage in self.pipeline.stages)
         stride = max(1, total // TELLINGS)
         while self._open_next():

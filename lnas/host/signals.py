@@ -74,6 +74,7 @@ class StopRequest:
     signal: Signals | None = None
     deadline: float | None = None
     file: Path | None = None
+    _asked: bool = False
     _looked: float = 0.0
 
     @property
@@ -84,11 +85,14 @@ class StopRequest:
         now = time.monotonic()
         if self.deadline is not None and now >= self.deadline:
             return OUT_OF_TIME
-        if self.file is not None and now - self._looked >= GLANCE:
-            self._looked = now
-            if self.file.exists():
-                return ASKED
-        return None
+        if now - self._looked >= GLANCE:
+            self.look()
+        return ASKED if self._asked else None
+
+    def look(self) -> None:
+        """See now whether the file is there; once it was, the run stops."""
+        self._looked = time.monotonic()
+        self._asked = self._asked or (self.file is not None and self.file.exists())
 
 
 @contextmanager

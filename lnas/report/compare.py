@@ -7,6 +7,7 @@ from typing import Any
 from lnas.core.errors import ConfigError
 from lnas.report.run import Run
 from lnas.report.table import Row, rows
+from lnas.sweep.figures import signed, span
 from lnas.sweep.statistics import Paired, paired
 
 NOTHING = "–"
@@ -42,8 +43,8 @@ class Comparison:
         names: of the runs; its path where two are called the same.
         table: a label, and a cell for each run.
         settings: those that differ: a value for each run, None where a run has none.
-        pairings: of the first configuration with each other one of which runs have the same seeds.
-        warnings: what keeps the runs from being compared, a line each.
+        pairings: of the first configuration with each other one of which runs have the same seeds and see the same pictures.
+        warnings: what keeps the runs from being compared, or their differences from being read as they stand, a line each.
     """
 
     names: tuple[str, ...]
@@ -64,13 +65,13 @@ def compare(runs: Sequence[Run]) -> Comparison:
         raise ConfigError(f"{len(runs)} run{'s' * (len(runs) != 1)} cannot be compared; give two or more")
     _check_distinct(runs)
     names = _names(runs)
-    settings = _differing(runs)
+    settings, pairings = _differing(runs), tuple(_pairings(runs, names))
     return Comparison(
         names=names,
         table=tuple(_side_by_side([list(_rows(run)) for run in runs])),
         settings=settings,
-        pairings=tuple(_pairings(runs, names)),
-        warnings=tuple(_warnings(runs, names, settings)),
+        pairings=pairings,
+        warnings=(*_warnings(runs, names, settings), *_of_several(pairings)),
     )
 
 
@@ -102,18 +103,12 @@ def sentence(pairing: Pairing) -> str:
     found = pairing.difference
     assert found.mean is not None, "a pairing has a pair"
     about = f"{', '.join(pairing.later)} minus {', '.join(pairing.first)}, test accuracy"
-    mean = f"{_points(found.mean)} points"
+    mean = f"{signed(found.mean)} points"
     if found.interval is None or found.bootstrap is None:
         why = "all differences are equal, " if found.degenerate else ""
         return f"{about}: {mean}, n = {found.n}, {why}no interval"
-    student, bootstrap = (f"{_points(low)} to {_points(high)}" for low, high in (found.interval, found.bootstrap))
-    return f"{about}: {mean}, n = {found.n}, 95 % interval {student}, bootstrap {bootstrap}" + (
-        ", which disagree" if found.disagree else ""
-    )
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.2f}"
+    intervals = f"95 % interval {span(found.interval)}, bootstrap {span(found.bootstrap)}"
+    return f"{about}: {mean}, n = {found.n}, {intervals}{', which disagree' if found.disagree else ''}"
 
 
 def _check_distinct(runs: Sequence[Run]) -> None:
@@ -160,15 +155,15 @@ def _differing(runs: Sequence[Run]) -> dict[str, tuple[str | None, ...]]:
 
 
 def _pairings(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Pairing]:
-    groups: dict[tuple[tuple[str, str], ...], dict[int, tuple[str, float]]] = {}
+    groups: dict[tuple[tuple[str, str], ...], dict[int, tuple[str, float]]] = {}  # by configuration
     for run, name in zip(runs, names, strict=True):
         test = _test(run)
         group = groups.setdefault(_configuration(run), {})
         if test is not None and run.seed is not None:
             group.setdefault(run.seed, (name, test))  # the first of two equal runs
-    first, *others = groups.values()
-    for later in others:
-        if seeds := sorted(first.keys() & later.keys()):
+    (reference, first), *others = groups.items()
+    for configuration, later in others:
+        if _pictures(configuration) == _pictures(reference) and (seeds := sorted(first.keys() & later.keys())):
             difference = paired({seed: later[seed][1] for seed in seeds}, {seed: first[seed][1] for seed in seeds})
             yield Pairing(_of(first, seeds), _of(later, seeds), tuple(seeds), difference)
 
@@ -179,6 +174,11 @@ def _of(group: Mapping[int, tuple[str, float]], seeds: Iterable[int]) -> tuple[s
 
 def _configuration(run: Run) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, value) for key, value in run.settings.items() if key not in _NO_PART))
+
+
+def _pictures(configuration: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What says which pictures a run sees: the data, and the share that is held out."""
+    return {key: value for key, value in configuration if key.partition(".")[0] in ("data", "validation")}
 
 
 def _test(run: Run) -> float | None:
@@ -192,10 +192,10 @@ def _data(run: Run) -> str:
 
 def _warnings(runs: Sequence[Run], names: Sequence[str], settings: Mapping[str, object]) -> Iterator[str]:
     if any(key == "data" or key.startswith("data.") for key in settings):
-        yield f"the data differ ({' | '.join(map(_data, runs))}): accuracies on different pictures are not comparable"
+        yield f"the data differ ({' | '.join(map(_data, runs))}): accuracies on different pictures are not paired"
     if "validation" in settings:
         shares = " | ".join(run.settings.get("validation", NOTHING) for run in runs)
-        yield f"the shares held out for validation differ ({shares}): neither training nor validation is of the same pictures"
+        yield f"the shares held out for validation differ ({shares}): runs that train on different pictures are not paired"
     for run, name in zip(runs, names, strict=True):
         if run.summary is None:
             yield f"{name} has not finished ({run.state}): it has no accuracy to compare"
@@ -203,3 +203,8 @@ def _warnings(runs: Sequence[Run], names: Sequence[str], settings: Mapping[str, 
             yield f"{name} is not exact: it was resumed on another torch, device or number of threads or processes"
     if len({tuple(str(run.files.environment.get(key)) for key in ("device_name", "threads")) for run in runs}) > 1:
         yield "the runs were on different machines or numbers of threads: latency and times are not comparable"
+
+
+def _of_several(pairings: Sequence[Pairing]) -> Iterator[str]:
+    if len(pairings) > 1:
+        yield f"the intervals of the {len(pairings)} differences are not corrected for several comparisons"

@@ -25,8 +25,8 @@ def trials_csv(results: Results) -> str:
 def rows_csv(results: Results) -> str:
     """A line for each row: its mean over the finished trials, and below and above it the 95 % t interval.
 
-    For each measure the columns are e.g. test, test.n, test.low and test.high.  Without an interval, as for n = 1, the last two
-    are empty; without a value the mean is too.  Texts are as in `trials_csv`.
+    For each measure the columns are e.g. test, test.n, test.low and test.high.  Without an interval (n = 1, values that are all
+    equal, trials that were stopped early) the last two are empty; without a value the mean is too.  Texts are as in `trials_csv`.
     """
     options = sorted({option for row in results.rows for option in row.varied})
     head = ["row", "recipe", "sparsity", "control", "of", *(f"varied.{option}" for option in options), "planned", "finished"]

@@ -63,7 +63,7 @@ class Epoch(Document):
 
 
 class Prune(Document):
-    """A prune round; `layers` is the sparsity of each mask tensor."""
+    """A prune round; `layers` is the sparsity of each mask tensor, and `fresh` says that new weights were drawn under it."""
 
     stage: str
     round: Whole
@@ -73,6 +73,7 @@ class Prune(Document):
     attained: Number
     layers: dict[str, Number] | None = None
     rewind: Whole | None = None
+    fresh: bool | None = None
 
 
 class Accuracy(Document):

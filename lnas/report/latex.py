@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lnas.report.spread import half_of, measured
+from lnas.report.spread import measured
 from lnas.report.text import line
+from lnas.sweep.figures import percent
+from lnas.sweep.hypothesis import recipe_of
 from lnas.sweep.printed import PrintedRow, printed
 from lnas.sweep.results import Results, Row
 from lnas.sweep.statistics import Mean
@@ -50,8 +52,9 @@ def rows_latex(results: Results) -> str:
     r"""A `tabular` in the manner of booktabs: the mean of each row, plus or minus half of its 95 % t interval, and n.
 
     The document needs \usepackage{booktabs,textcomp}.  Accuracies are percent, times seconds, costs the non-zero parameters and
-    multiply-adds; beside the printed costs stands what `lnas.cost.nni_compat` counts, which is not an honest cost.  A row with
-    one finished trial has no interval.  The same results give the same characters.
+    multiply-adds; beside the printed costs stands what `lnas.cost.nni_compat` counts, which is not an honest cost.  There is no
+    interval of one trial, of values that are all equal, and where trials were stopped early.  What is printed is as the paper
+    prints it; its hours of search, of another machine, are left out.  The same results give the same characters.
     """
     beside = results.kind == "table1"
     columns = [column for column in _COLUMNS if column.always or beside]
@@ -59,6 +62,7 @@ def rows_latex(results: Results) -> str:
     for column in columns:
         heads += [column.head, "printed"] if beside and column.printed else [column.head]
     lines = [
+        *([] if results.stopped_early is None else ["% no intervals: trials were stopped early, and those left were chosen"]),
         rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
         r"\toprule",
         _line(heads),
@@ -77,7 +81,7 @@ def escaped(text: str) -> str:
 
 def _cells(results: Results, row: Row, columns: Iterable[_Column], *, beside: bool) -> Iterator[str]:
     finished = len(results.of(row.label))
-    paper = printed(row.recipe, row.sparsity) if row.control is None else None
+    paper = printed(recipe_of(row), row.sparsity) if row.control is None else None
     yield escaped(row.label)
     yield str(finished)
     for column in columns:
@@ -89,17 +93,12 @@ def _cells(results: Results, row: Row, columns: Iterable[_Column], *, beside: bo
 def _spread(mean: Mean, words: Callable[[float], str], *, of: int) -> str:
     if mean.mean is None:
         return NOTHING
-    half = half_of(mean)
-    spread = "" if half is None else rf" $\pm$ {words(half)}"
+    spread = "" if mean.half is None else rf" $\pm$ {words(mean.half)}"
     return f"{words(mean.mean)}{spread}" + ("" if mean.n == of else f" ($n = {mean.n}$)")
 
 
 def _line(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
 
 
 def _whole(number: float) -> str:
@@ -111,11 +110,13 @@ def _seconds(number: float) -> str:
 
 
 _COLUMNS = (
-    _Column(r"Half-time (\%)", "half", _percent, lambda row: _percent(row.half)),
-    _Column(r"End (\%)", "end", _percent, lambda row: _percent(row.end)),
-    _Column(r"Test (\%)", "test", _percent),
+    _Column(r"Half-time (\%)", "half", percent, lambda row: percent(row.half)),
+    _Column(r"End (\%)", "end", percent, lambda row: percent(row.end)),
+    _Column(r"After the last prune (\%)", "ticket", percent),
+    _Column(r"Validation (\%)", "validation", percent),
+    _Column(r"Test (\%)", "test", percent),
     _Column("Parameters", "parameters", _whole),
     _Column("Multiply-adds", "macs_nonzero", _whole),
-    _Column("NNI count", "nni_compat", _whole, lambda row: _whole(row.cost), always=False),
-    _Column("Search (s)", "search_seconds", _seconds, lambda row: _seconds(3600 * row.search_hours)),
+    _Column("NNI count", "nni_compat", _whole, lambda row: f"{row.cost / 1e6:.3f}M", always=False),
+    _Column("Search (s)", "search_seconds", _seconds),
 )

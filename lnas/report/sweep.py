@@ -14,7 +14,10 @@ from lnas.sweep.results import Results, Row
 if TYPE_CHECKING:
     from lnas.sweep.verdicts import Verdict
 
-_HEAD = ("Row", "Finished", "Accuracy, validation", "Accuracy, test", "Parameters, non-zero", "Multiply-adds, non-zero")
+_HEAD = (
+    *("Row", "Finished", "Validation, best after the last prune", "Validation, last weights", "Test, last weights"),
+    *("Parameters, non-zero", "Multiply-adds, non-zero"),
+)
 
 
 class Sweep:
@@ -57,8 +60,8 @@ class Sweep:
     def to_records(self) -> list[Record]:
         """One record for each trial, in the order of the table, all with the same keys; None where it did not come that far.
 
-        They are sweep, row, recipe, sparsity, control, of, name, seed, state, reason, half, end, validation, test, parameters,
-        macs_dense, macs_nonzero, macs_structural, nni_compat, search_seconds, train_seconds, search, exact, digest and path,
+        They are sweep, row, recipe, sparsity, control, of, name, seed, state, reason, before, half, end, ticket, validation,
+        test, parameters, macs_dense, macs_nonzero, macs_structural, nni_compat, search_seconds, train_seconds, search, exact, digest and path,
         as `Sweep.results` explains them; "attained.TARGET" for each target; "varied.OPTION" for what else differs among rows.
         """
         return trial_records(self.results)[1]
@@ -81,9 +84,14 @@ class Sweep:
         return f"Sweep({str(self.path)!r}, {len(self.results.rows)} rows, {finished} of {len(trials)} trials finished)"
 
     def _repr_html_(self) -> str:
+        from lnas.sweep.verdicts import why_none
+
         told = [f"{verdict.claim}: {verdict.sentence}" for verdict in self.verdicts()]
+        reason = why_none(self.results)
+        notes = told if reason is None else [f"{reason}."]
         rows = [_cells(self.results, row) for row in self.results.rows]
-        return table_html(self.name, rows, head=_HEAD, notes=["Mean ± half of the 95 % interval over seeds.", *told])
+        means = "Means over seeds" if reason else "Mean ± half of the 95 % interval over seeds"
+        return table_html(self.name, rows, head=_HEAD, notes=[f"{means}.", *notes])
 
 
 def _cells(results: Results, row: Row) -> list[str]:
@@ -91,8 +99,7 @@ def _cells(results: Results, row: Row) -> list[str]:
     return [
         row.label,
         f"{len(results.of(row.label))} of {planned}",
-        share(measured(results, row.label, "validation")),
-        share(measured(results, row.label, "test")),
+        *(share(measured(results, row.label, measure)) for measure in ("ticket", "validation", "test")),
         whole(measured(results, row.label, "parameters")),
         whole(measured(results, row.label, "macs_nonzero")),
     ]

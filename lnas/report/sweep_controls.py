@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from lnas.report.spread import NOTHING
 from lnas.report.sweep_numbers import Quantity
-from lnas.report.sweep_table import UNKNOWN, Cell, accuracy_cell
-from lnas.report.sweep_words import difference, span
-from lnas.sweep.hypotheses import CONTROLS
+from lnas.report.sweep_table import Entry, accuracy_entry
+from lnas.report.sweep_words import difference
+from lnas.sweep.figures import span
+from lnas.sweep.hypotheses import CLAIMED
 from lnas.sweep.results import Results, Row
 from lnas.sweep.statistics import paired
 
@@ -23,10 +25,10 @@ class Held:
     """
 
     control: Row
-    accuracy: Cell
+    accuracy: Entry
     of: str
-    of_accuracy: Cell
-    difference: Cell
+    of_accuracy: Entry
+    difference: Entry
 
 
 def held(results: Results, accuracy: Quantity) -> tuple[Held, ...]:
@@ -38,18 +40,16 @@ def held(results: Results, accuracy: Quantity) -> tuple[Held, ...]:
 def kinds(results: Results) -> tuple[tuple[str, str], ...]:
     """The kinds of control that the sweep has, each with what is claimed against it."""
     found = dict.fromkeys(row.control for row in results.rows if row.control is not None)
-    return tuple((kind, CONTROLS.get(kind, "a control of a plugin")) for kind in found)
+    return tuple((kind, CLAIMED.get(kind, "a control of a plugin")) for kind in found)
 
 
 def _held(results: Results, accuracy: Quantity, control: Row, of: Row | None) -> Held:
-    mine = accuracy_cell(results, control, accuracy)
+    mine = accuracy_entry(results, control, accuracy)
     if of is None:
-        return Held(control, mine, control.of or UNKNOWN, Cell(UNKNOWN), Cell(UNKNOWN))
+        return Held(control, mine, control.of or NOTHING, Entry(NOTHING), Entry(NOTHING))
     pairs = paired(accuracy.of(results, of), accuracy.of(results, control))
-    if pairs.interval is not None:
+    if pairs.interval is not None and results.stopped_early is None:
         note = f"{span(pairs.interval)}, n = {pairs.n}"
-    elif pairs.n == 1:
-        note = "n = 1, no interval"
     else:
-        note = f"n = {pairs.n}" + (", all equal" if pairs.degenerate else "")
-    return Held(control, mine, of.label, accuracy_cell(results, of, accuracy), Cell(difference(pairs.mean, "points"), note))
+        note = f"n = {pairs.n}" + (", all equal" if pairs.degenerate else ", no interval" if pairs.n else "")
+    return Held(control, mine, of.label, accuracy_entry(results, of, accuracy), Entry(difference(pairs.mean, "points"), note))

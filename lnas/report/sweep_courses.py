@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lnas.report import svg
-from lnas.report.sweep_numbers import points
+from lnas.report.sweep_numbers import n_of
 from lnas.report.sweep_series import Series, series
 from lnas.report.text import line, plain
+from lnas.sweep.figures import percent
 from lnas.sweep.hypothesis import recipe_of
 from lnas.sweep.results import Results, Row
 
@@ -62,14 +63,17 @@ def panels(results: Results) -> tuple[Panel, ...]:
 
 
 def draw_panel(panel: Panel, *, name: str) -> str:
-    """An SVG: a strong line is the highest accuracy up to the epoch, a faint one that of the epoch; dashed is the baseline.
+    """An SVG: a strong line is the accuracy of each epoch, a faint one the highest up to it; dashed is the baseline.
 
     Args:
         panel: of a recipe.
         name: stands before the ids of the SVG.
     """
-    words = ", ".join(f"{curve.name} ends at {points(curve.best[-1])}" for curve in (*panel.baselines, *panel.levels))
-    label = plain(f"{panel.title}: highest validation accuracy up to each epoch, in percent. {words}.")
+    words = ", ".join(
+        f"{curve.name} ends at {percent(curve.own[-1])}, its highest is {percent(curve.best[-1])} (n = {curve.seeds})"
+        for curve in (*panel.baselines, *panel.levels)
+    )
+    label = plain(f"{panel.title}: validation accuracy of each epoch, in percent. {words}.")
     return svg.drawing(WIDTH, _HEIGHT, name=name, label=label, draw=lambda figure: _draw(figure, panel))
 
 
@@ -91,12 +95,13 @@ def _draw(figure: Figure, panel: Panel) -> None:
     figure.subplots_adjust(left=_LEFT / WIDTH, right=1 - _RIGHT / WIDTH, top=1 - _TOP / _HEIGHT, bottom=_BOTTOM / _HEIGHT)
     axes = figure.add_subplot()
     for curve in panel.baselines:
-        axes.plot(_epochs(curve), curve.best, color=svg.MUTED, linewidth=1.5, linestyle=(0, (4, 3)), zorder=2)
+        axes.plot(_epochs(curve), curve.best, color=svg.MUTED, linewidth=0.9, alpha=0.5, linestyle=(0, (4, 3)), zorder=1)
+        axes.plot(_epochs(curve), curve.own, color=svg.MUTED, linewidth=1.5, linestyle=(0, (4, 3)), zorder=2)
     for curve, strength in zip(panel.levels, _strengths(len(panel.levels)), strict=True):
-        axes.plot(_epochs(curve), curve.own, color=panel.colour, linewidth=0.9, alpha=0.35 * strength, zorder=1)
-        one = len(curve.best) == 1
+        axes.plot(_epochs(curve), curve.best, color=panel.colour, linewidth=0.9, alpha=0.35 * strength, zorder=1)
+        one = len(curve.own) == 1
         axes.plot(
-            *(_epochs(curve), curve.best),
+            *(_epochs(curve), curve.own),
             color=panel.colour,
             linewidth=0.8 + 1.4 * strength,
             alpha=strength,
@@ -106,7 +111,8 @@ def _draw(figure: Figure, panel: Panel) -> None:
         )
     longest = max(len(curve.best) for curve in (*panel.levels, *panel.baselines))
     axes.set_xlim(1, max(longest, 2))
-    axes.set_title(panel.title, loc="left", fontsize=12, color=panel.colour)
+    seeds = n_of(curve.seeds for curve in (*panel.baselines, *panel.levels))
+    axes.set_title(f"{panel.title}, {seeds}", loc="left", fontsize=12, color=panel.colour)
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.8)
@@ -134,8 +140,8 @@ def _write_names(axes: Axes, panel: Panel) -> None:
     curves = curves[:: 1 + (len(curves) - 1) // _MOST_NAMED]
     height = _HEIGHT - _TOP - _BOTTOM
     low, high = axes.get_ylim()
-    curves.sort(key=lambda pair: pair[0].best[-1])
-    ends = [height * (curve.best[-1] - low) / (high - low) for curve, _ in curves]
+    curves.sort(key=lambda pair: pair[0].own[-1])
+    ends = [height * (curve.own[-1] - low) / (high - low) for curve, _ in curves]
     right, width = axes.get_xlim()[1], WIDTH - _LEFT - _RIGHT
     for (curve, colour), end, place in zip(curves, ends, _apart(ends, _LABEL, height), strict=True):
         stop = (len(curve.best) - 1) / (right - 1)

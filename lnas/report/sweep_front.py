@@ -35,6 +35,7 @@ class Point:
         name: what stands beside the point: the sparsity, or the label where the row asks for none; the kind of a control.
         cost: mean.
         accuracy: mean.
+        n: seeds.
         colour: of its series.
         marker: of its series; "x" of a control.
         control: whether it is one, and so never on the front.
@@ -44,12 +45,13 @@ class Point:
     name: str
     cost: float
     accuracy: float
+    n: int
     colour: str
     marker: str
     control: bool
 
 
-def points(results: Results, accuracy: Quantity, cost: Quantity) -> tuple[Point, ...]:
+def placed(results: Results, accuracy: Quantity, cost: Quantity) -> tuple[Point, ...]:
     """The rows of which both are known, in the order of the table; a mean is over the seeds that have both."""
     looks = {row.label: (one.colour, one.marker) for one in series(results) for row in one.rows}
     found = []
@@ -60,7 +62,8 @@ def points(results: Results, accuracy: Quantity, cost: Quantity) -> tuple[Point,
             name = line(row.control or sparsity or row.label, most=_LONGEST)
             cost_mean, accuracy_mean = (fmean(values[seed] for seed in both) for values in (costs, accuracies))
             colour, marker = looks.get(row.label, (svg.MUTED, "x"))
-            found.append(Point(row.label, svg.drawable(name), cost_mean, accuracy_mean, colour, marker, row.control is not None))
+            means = (cost_mean, accuracy_mean, len(both))
+            found.append(Point(row.label, svg.drawable(name), *means, colour, marker, row.control is not None))
     return tuple(found)
 
 
@@ -85,10 +88,12 @@ def draw_front(results: Results, accuracy: Quantity, cost: Quantity, *, name: st
         cost: the less, the better.
         name: stands before the ids of the SVG.
     """
-    found = points(results, accuracy, cost)
+    found = placed(results, accuracy, cost)
     best = front(found)
-    words = ", ".join(f"{point.row} ({accuracy.words(point.accuracy)} at {cost.words(point.cost)})" for point in best)
-    label = plain(f"{accuracy.name} against {cost.name} of {len(found)} rows. On the Pareto front: {words or 'none'}.")
+    words = ", ".join(
+        f"{point.row} ({accuracy.words(point.accuracy)} at {cost.words(point.cost)}, n = {point.n})" for point in best
+    )
+    label = plain(f"Mean {accuracy.name} against {cost.name} of {len(found)} rows. On the Pareto front: {words or 'none'}.")
     return svg.drawing(WIDTH, _HEIGHT, name=name, label=label, draw=lambda figure: _draw(figure, found, best, accuracy, cost))
 
 

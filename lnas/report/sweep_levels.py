@@ -11,11 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from lnas.report import svg
+from lnas.report.spread import mean_of
 from lnas.report.sweep_numbers import Quantity
 from lnas.report.sweep_series import Series, series
 from lnas.report.text import plain
 from lnas.sweep.results import Results, Row
-from lnas.sweep.statistics import Interval, interval
+from lnas.sweep.statistics import Interval
 
 _HEIGHT, _LEGEND_ROW, _CHARACTER = 300, 18, 6.4
 _MOST_NAMED = 12
@@ -58,7 +59,7 @@ def not_drawn(results: Results, quantity: Quantity) -> tuple[Row, ...]:
 
 
 def draw_levels(results: Results, quantity: Quantity, *, width: int, name: str) -> str:
-    """An SVG of the quantity; a band is a 95 % interval over the seeds, and there is none where a row has fewer than two.
+    """An SVG of the quantity; a band is a 95 % interval over the seeds, where the row has one.
 
     Args:
         results: with something to draw (`has_levels`).
@@ -84,7 +85,9 @@ def _lines(results: Results, quantity: Quantity) -> list[_Line]:
     found = []
     for one in series(results):
         measured = [(row, tuple(quantity.of(results, row).values())) for row in one.rows]
-        points = [_Point(row.sparsity, values, fmean(values), interval(values).interval) for row, values in measured if values]
+        points = [
+            _Point(row.sparsity, values, fmean(values), mean_of(results, values).interval) for row, values in measured if values
+        ]
         levels = tuple(point for point in points if point.sparsity is not None)
         across = tuple(point for point in points if point.sparsity is None and one.baseline)
         if levels or across:
@@ -175,7 +178,8 @@ def _label(lines: Sequence[_Line], quantity: Quantity) -> str:
     words = [
         f"{line.series.name}: "
         + ", ".join(
-            quantity.words(point.mean) + (f" at {point.sparsity:.4g}" if point.sparsity is not None else " without pruning")
+            f"{quantity.words(point.mean)} (n = {len(point.values)})"
+            + (f" at {point.sparsity:.4g}" if point.sparsity is not None else " without pruning")
             for point in (*line.across, *line.levels)
         )
         for line in lines

@@ -1,11 +1,12 @@
 """What the trials of a row measured, as numbers over its seeds, and those as words."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from lnas.report.table import duration
+from lnas.sweep.figures import percent
 from lnas.sweep.results import Results, Row, TrialResult
 
 Reading: TypeAlias = Callable[[TrialResult], float | None]
@@ -36,21 +37,22 @@ class Quantity:
         return {seed: float(value) for seed, value in sorted(values.items()) if value is not None and math.isfinite(value)}
 
 
+def n_of(numbers: Iterable[int]) -> str:
+    """How many seeds: "n = 3", "n from 2 to 3"."""
+    known = sorted(set(numbers))
+    return f"n = {known[0] if known else 0}" if len(known) < 2 else f"n from {known[0]} to {known[-1]}"
+
+
 def accuracy(results: Results) -> Quantity:
     """What the accuracy of a row is in the figures: of the test set; of the validation pictures where no trial has one."""
     tested = any(trial.test is not None for trial in results.trials if trial.state == "finished")
     if tested:
-        return Quantity("test accuracy", lambda trial: trial.test, points, percent)
-    return Quantity("validation accuracy", lambda trial: trial.validation, points, percent)
+        return Quantity("test accuracy", lambda trial: trial.test, percent, tick)
+    return VALIDATION
 
 
-def points(fraction: float) -> str:
-    """Percent without its sign, as a column or an axis has it: "76.52"."""
-    return f"{100 * fraction:.2f}"
-
-
-def percent(fraction: float) -> str:
-    """For an axis: "76.5 %"."""
+def tick(fraction: float) -> str:
+    """Percent for an axis: "76.5 %"."""
     return f"{100 * fraction:.6g} %"
 
 
@@ -67,3 +69,7 @@ def compact(number: float) -> str:
 def seconds(value: float) -> str:
     """As the table of a run says it; of a short time, milliseconds can be seen."""
     return f"{value:.2f} s" if value < 1 else duration(value)
+
+
+VALIDATION = Quantity("validation accuracy", lambda trial: trial.validation, percent, tick)
+"""Of the last weights."""

@@ -15,11 +15,12 @@ from lnas.report import sweep_words
 from lnas.report.cells import draw_cell, equations, fits_a_page
 from lnas.report.sweep_controls import held, kinds
 from lnas.report.sweep_courses import draw_panel, panels
-from lnas.report.sweep_front import draw_front, points
+from lnas.report.sweep_front import draw_front, placed
 from lnas.report.sweep_levels import draw_levels, has_levels, not_drawn
-from lnas.report.sweep_numbers import Quantity, accuracy
+from lnas.report.sweep_numbers import VALIDATION, Quantity, accuracy, n_of
 from lnas.report.sweep_table import COST_QUANTITIES, SEARCH, accuracy_table, cost_table
 from lnas.report.text import line, plain
+from lnas.sweep import figures
 from lnas.sweep.findings import Finding
 from lnas.sweep.printed import SOURCE
 from lnas.sweep.results import Results, TrialResult
@@ -66,9 +67,9 @@ def render(
         cells: an architecture for each label of a row that has one to be shown.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"line": line, "plain": plain, "signed": sweep_words.signed, "span": sweep_words.span}
-    environment.filters |= {"probability": sweep_words.probability, "difference": sweep_words.difference}
-    environment.filters |= {"many": sweep_words.many}
+    environment.filters |= {"line": line, "plain": plain, "span": figures.span, "percent": figures.percent}
+    environment.filters |= {"probability": figures.probability, "difference": sweep_words.difference}
+    environment.filters |= {"count": figures.count}
     package = package_files("lnas.report")
     template = environment.from_string(package.joinpath("sweep.html.jinja").read_text("utf-8"))
     measure, drawn = accuracy(results), panels(results)
@@ -89,11 +90,12 @@ def render(
         table=accuracy_table(results),
         costs=cost_table(results),
         measure=measure.name,
+        seeds=n_of(n for row in results.rows if (n := len(results.of(row.label)))),
         levels=_levels(results, measure, name="levels"),
         elsewhere=not_drawn(results, measure),
         panels=[draw_panel(panel, name=f"course{index}") for index, panel in enumerate(drawn[:_MOST_PANELS])],
         left_out=max(0, len(drawn) - _MOST_PANELS),
-        fronts=list(_fronts(results, measure)),
+        fronts=list(_fronts(results)),
         time=_levels(results, SEARCH, name="time"),
         shared=len({trial.search for trial in results.trials if trial.search is not None}),
         cells=list(_cells(cells)),
@@ -138,10 +140,11 @@ def _levels(results: Results, quantity: Quantity, *, name: str) -> dict[str, str
     }
 
 
-def _fronts(results: Results, measure: Quantity) -> Iterator[str]:
+def _fronts(results: Results) -> Iterator[str]:
+    """By validation: what is picked by an accuracy must not be picked by that of the test set."""
     for index, cost in enumerate(COST_QUANTITIES):
-        if points(results, measure, cost):
-            yield draw_front(results, measure, cost, name=f"front{index}")
+        if placed(results, VALIDATION, cost):
+            yield draw_front(results, VALIDATION, cost, name=f"front{index}")
 
 
 def _cells(cells: Mapping[str, Genotype]) -> Iterator[_Cells]:

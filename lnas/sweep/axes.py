@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from lnas.core.errors import ConfigError, UnknownNameError
 from lnas.host.fields import READERS
@@ -14,8 +15,14 @@ from lnas.sweep.results import Row
 LISTS = ("prune", "observe", "cost", "plugins")
 """Options whose one value is a list: a list of lists has several of them."""
 
-NOT_OF_A_TRIAL = ("seed", "out", "name")
-"""Options of a run that a sweep sets by itself."""
+NOT_OF_A_TRIAL: Mapping[str, str] = MappingProxyType(
+    {
+        "seed": "seeds are given by their number, as seeds = 3",
+        "out": "--out is the directory of the sweep",
+        "name": "it is called after its row and its seed",
+    }
+)
+"""Options of a run that a sweep sets by itself, and what to do instead."""
 
 ROWS_AT_MOST = 1000
 
@@ -30,8 +37,8 @@ def rows(settings: Mapping[str, object]) -> tuple[PlannedRow, ...]:
         settings: by option, "sparsity" too.
 
     Raises:
-        ConfigError: where a list is empty or holds a value twice, a sparsity is out of range, nothing is pruned to one, or
-            there are too many rows.
+        ConfigError: where a list is empty or holds a value twice, a sparsity is out of range, nothing is pruned to one, two rows
+            would have one label, or there are too many.
     """
     axes = {key: _values(key, value) for key, value in settings.items()}
     number = math.prod(len(values) for values in axes.values())
@@ -43,12 +50,15 @@ def rows(settings: Mapping[str, object]) -> tuple[PlannedRow, ...]:
             f"sparsity {_word(axes['sparsity'][0])} has nothing to prune; add a recipe or a prune line, e.g. --recipe variant1"
         )
     several = [key for key, values in axes.items() if len(values) > 1]
+    words = _short([_sparsity(value) for value in axes.get("sparsity", ())])
     found: dict[str, PlannedRow] = {}
     for chosen in combinations:
         if _prunes_nothing(chosen):
             chosen.pop("sparsity", None)
-        planned = _row(chosen, [key for key in several if key in chosen])
-        found.setdefault(planned.row.label, planned)
+        planned = _row(chosen, [key for key in several if key in chosen], words)
+        other = found.setdefault(planned.row.label, planned)
+        if other.settings != planned.settings:
+            raise ConfigError(f"two rows would be called {shown(planned.row.label)}; give their values different words")
     return tuple(found.values())
 
 
@@ -76,7 +86,7 @@ def fractions(key: str, texts: Sequence[object]) -> tuple[float, ...]:
 def _values(key: str, value: object) -> tuple[object, ...]:
     """The values of an option, each of them once."""
     if key in NOT_OF_A_TRIAL:
-        raise ConfigError(f"{key} is set by the sweep for each trial; seeds are given by their number, as seeds = 3")
+        raise ConfigError(f"{key} is set by the sweep for each trial; {NOT_OF_A_TRIAL[key]}")
     if key != "sparsity" and key not in READERS:
         raise UnknownNameError("option", key, [*READERS, "sparsity"])
     values = tuple(value) if is_axis(key, value) else (value,)  # type: ignore[arg-type]
@@ -90,7 +100,7 @@ def _values(key: str, value: object) -> tuple[object, ...]:
         numbers = [_sparsity(one) for one in values]
         for number in numbers:
             if numbers.count(number) > 1:
-                raise ConfigError(f"sparsity {number:g} is given {numbers.count(number)} times; give each value once")
+                raise ConfigError(f"sparsity {number!r} is given {numbers.count(number)} times; give each value once")
     return values
 
 
@@ -121,12 +131,20 @@ def _prunes_nothing(chosen: Mapping[str, object]) -> bool:
     return not chosen.get("prune") and recipe in RECIPES and not RECIPES[recipe]
 
 
-def _row(chosen: Mapping[str, object], several: Sequence[str]) -> PlannedRow:
+def _short(numbers: Sequence[float]) -> Mapping[float, str]:
+    """Each with as few digits as tell it from the others."""
+    texts = [f"{number:g}" for number in numbers]
+    return {
+        number: text if texts.count(text) == 1 else repr(number) for number, text in zip(numbers, texts, strict=True)
+    }
+
+
+def _row(chosen: Mapping[str, object], several: Sequence[str], short_of: Mapping[float, str]) -> PlannedRow:
     recipe = str(chosen["recipe"]) if "recipe" in chosen else None
     sparsity = _sparsity(chosen["sparsity"]) if "sparsity" in chosen else None
     varied = {key: _word(chosen[key]) for key in several if key not in ("recipe", "sparsity")}
     words = [recipe or ("pruned" if chosen.get("prune") else "baseline")]
-    words += [] if sparsity is None else [f"p={sparsity:g}"]
+    words += [] if sparsity is None else [f"p={short_of[sparsity]}"]
     words += [f"{key}={word}" for key, word in varied.items()]
     return PlannedRow(Row(" ".join(words), recipe or "", sparsity, varied=varied), chosen)
 

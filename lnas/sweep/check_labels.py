@@ -3,7 +3,9 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from lnas.core.errors import ConfigError
 from lnas.host.prune_lines import short
+from lnas.host.spec import Spec
 from lnas.sweep.findings import Finding
 from lnas.sweep.results import Results, Row, TrialResult
 
@@ -25,10 +27,12 @@ MAY_DIFFER: Mapping[str, tuple[str, ...]] = {
     "random-mask": ("prune",),
     "reinit": ("prune",),
     "random-alpha": ("prune",),
-    "random-search": ("strategy", "epochs"),
-    "dense": ("prune", "recipe", "space"),
+    "random-search": ("strategy", "epochs.search"),
+    "dense": ("recipe", "prune", "space.network_channels"),
 }
-"""In what a control differs from its row; all else is equal, or it is no control."""
+"""In what a control differs from its row; all else is equal, or it is no control.  Names are those of `_one_by_one`."""
+
+_PARTS = ("space", "strategy", "data")
 
 
 def labels(results: Results) -> Iterator[Finding]:
@@ -103,7 +107,8 @@ def _unsaid(results: Results, rows: Mapping[str, Row]) -> Iterator[Finding]:
         allowed = (*allowed, *other.varied) if row.control is None else allowed
         for one, another in _paired(results, row, other):
             if one.config and another.config and (keys := _differing(one, another, allowed)):
-                what = ", ".join(f"{key} {one.config.get(key, 'unset')}, not {another.config.get(key, 'unset')}" for key in keys)
+                mine, others = _one_by_one(one.config), _one_by_one(another.config)
+                what = ", ".join(f"{key} {mine.get(key, 'unset')}, not {others.get(key, 'unset')}" for key in keys)
                 yield Finding("violated", "labels", row.label, f"it differs from {other.label} in what no label says: {what}")
                 break
 
@@ -125,12 +130,27 @@ def _paired(results: Results, first: Row, second: Row) -> Iterator[tuple[TrialRe
 def _differing(one: TrialResult, other: TrialResult, allowed: Collection[str]) -> list[str]:
     """Keys in which two configurations differ; an option of a part ("space.layers") is allowed with the part."""
     skipped = {*NEVER_COMPARED, *allowed, "seed"}
-    keys = sorted(one.config.keys() | other.config.keys())
+    first, second = _one_by_one(one.config), _one_by_one(other.config)
+    keys = sorted(first.keys() | second.keys())
     return [
-        key
-        for key in keys
-        if key not in skipped and key.partition(".")[0] not in skipped and one.config.get(key) != other.config.get(key)
+        key for key in keys if key not in skipped and key.partition(".")[0] not in skipped and first.get(key) != second.get(key)
     ]
+
+
+def _one_by_one(config: Mapping[str, str]) -> dict[str, str]:
+    """The options of a part, and the two lengths of a run, as keys of their own."""
+    found = dict(config)
+    for key in _PARTS:
+        try:
+            part = Spec.parse(config.get(key, ""))
+        except ConfigError:  # as it stands
+            continue
+        found[key] = part.name
+        found |= {f"{key}.{option}": value for option, value in part.options.items()}
+    if "epochs" in config:
+        search, _, train = found.pop("epochs").partition(":")
+        found |= {"epochs.search": search, "epochs.train": train or search}
+    return found
 
 
 def _number(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from lnas.sweep.figures import count
 from lnas.sweep.findings import Finding
 from lnas.sweep.results import Results
 
@@ -10,7 +11,7 @@ CLOSE = 0.005
 
 
 def running_best(results: Results) -> Iterator[Finding]:
-    """The best accuracy so far never falls, and both of its columns are what the course says."""
+    """The best accuracy so far never falls, and its columns are what the course and the network before the prune say."""
     for trial in results.trials:
         if trial.half is not None and trial.end is not None and trial.half > trial.end:
             what = f"the best validation accuracy falls from {trial.half:.4f} at half-time to {trial.end:.4f} at the end"
@@ -19,16 +20,23 @@ def running_best(results: Results) -> Iterator[Finding]:
             continue
         first = trial.course[: -(-len(trial.course) // 2)]
         for name, epochs, said in (("half-time", first, trial.half), ("the end", trial.course, trial.end)):
-            if said is not None and said != max(epochs):
-                what = f"the best validation accuracy at {name} is {said:.4f}, and the highest of {len(epochs)} epochs is"
-                yield Finding("violated", "running best", trial.name, f"{what} {max(epochs):.4f}")
+            # before the first prune may be in either half of the epochs
+            known = {max(*epochs, before) for before in (trial.before, 0.0) if before is not None}
+            if said is not None and said not in (known if name == "half-time" else {max(known)}):
+                what = f"the best validation accuracy at {name} is {said:.4f}, and the highest of {count(len(epochs), 'epoch')}"
+                before = "" if trial.before is None else f" and of {trial.before:.4f} before the prune"
+                yield Finding("violated", "running best", trial.name, f"{what}{before} is {max(known):.4f}")
+        if trial.ticket is not None and trial.ticket not in trial.course:
+            what = f"the best validation accuracy after the last prune is {trial.ticket:.4f}, and no epoch has it"
+            yield Finding("violated", "running best", trial.name, what)
 
 
 def accuracies(results: Results) -> Iterator[Finding]:
     """Every accuracy is a fraction of 1."""
     for trial in results.trials:
-        named = (("half", trial.half), ("end", trial.end), ("validation", trial.validation), ("test", trial.test))
-        values = [*named, *((f"course, epoch {epoch}", value) for epoch, value in enumerate(trial.course, 1))]
+        named = (("half", trial.half), ("end", trial.end), ("ticket", trial.ticket))
+        last = (("before", trial.before), ("validation", trial.validation), ("test", trial.test))
+        values = [*named, *last, *((f"course, epoch {epoch}", value) for epoch, value in enumerate(trial.course, 1))]
         for name, value in values:
             if value is not None and not 0 <= value <= 1:  # nan is found too
                 yield Finding("violated", "accuracies", trial.name, f"{name} is {value!r}, and an accuracy lies within 0 and 1")

@@ -83,7 +83,13 @@ def _with(config: Config, stage: str, host: Host, option: str, value: str) -> Co
 
 
 def _random_mask(config: Config, host: Host, dataset: Dataset | None) -> Config:
-    options = _pruned(config, host)["train"].options
+    line = _pruned(config, host)["train"]
+    options = line.options
+    if options.get("scope") == "global" and prune_line(host.registry, line, seed=config.seed).pruning(1).schedule.rounds > 1:
+        raise ConfigError(
+            "random-mask removes as much of each layer as magnitude does, which with scope=global depends on the weights of each"
+            " round; use scope=layer or one-shot, or leave the control out"
+        )
     importance = options.get("importance", "magnitude")
     if options.get("scope") == "global" and short(importance) != "magnitude":
         raise ConfigError(

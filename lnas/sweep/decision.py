@@ -1,10 +1,10 @@
-"""From the trials of a sweep to the paired numbers of a comparison, and from those to a word."""
+"""From the trials of a sweep to the paired numbers of a contrast, and from those to a word."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Literal, TypeAlias
 
-from lnas.sweep.hypothesis import Comparison, Hypothesis, Measure
+from lnas.sweep.hypothesis import Contrast, Hypothesis, Measure
 from lnas.sweep.results import Results
 from lnas.sweep.statistics import Paired, paired, side
 
@@ -17,9 +17,9 @@ ALPHA = 0.05
 """Of the p-values after Holm."""
 
 
-def compared(results: Results, comparison: Comparison, *, measure: Measure, bound: float = 0.0) -> Paired:
-    """The differences of a comparison; times as a fraction of the second side."""
-    sides = [_side(results, labels, measure, comparison.of) for labels in (comparison.first, comparison.second)]
+def compared(results: Results, contrast: Contrast, *, measure: Measure, bound: float = 0.0) -> Paired:
+    """The differences of a contrast; times as a fraction of the second side."""
+    sides = [_side(results, labels, measure, contrast.of) for labels in (contrast.first, contrast.second)]
     if measure == "test":
         return paired(*sides, bound=bound)
     first, second = sides
@@ -30,18 +30,39 @@ def compared(results: Results, comparison: Comparison, *, measure: Measure, boun
 def p_of(hypothesis: Hypothesis, pairs: Sequence[Paired]) -> tuple[float, ...]:
     """What a hypothesis brings into the family: always `hypothesis.tests` p-values, so that results cannot make it smaller.
 
-    What cannot be tested counts with p = 1.  Of the rule "every": where all differences lie above the bound, the largest p
-    (all have to be significant); else the smallest p of those below, times the number of comparisons (any of them may be).
+    What cannot be tested counts with p = 1.  Of the rule "every": where a contrast could say that the claim fails, the smallest
+    of the p-values of such, each times the number of contrasts (any of them may be the one); else the largest of all, as all
+    have to be significant, of which one that does not lie above the bound has p = 1.
     """
-    ps = [1.0 if pair.p is None else pair.p for pair in pairs]
     if hypothesis.rule != "every":
-        return tuple(ps)
-    below = [p for p, pair in zip(ps, pairs, strict=True) if pair.mean is not None and pair.mean < pair.bound]
-    return (min(1.0, len(pairs) * min(below)) if below else max(ps),)
+        return tuple(1.0 if pair.p is None else pair.p for pair in pairs)
+    failing = [_corrected(pair, len(pairs)) for pair in pairs if _may_fail(pair)]
+    return (min(failing) if failing else max(map(_p_above, pairs)),)
+
+
+def adjusted_of_each(hypothesis: Hypothesis, pairs: Sequence[Paired], adjusted: Sequence[float]) -> tuple[float, ...]:
+    """The p of each contrast after Holm.
+
+    Of the rule "every", where a contrast could say that the claim fails, each has its own p, times the number of contrasts,
+    raised by as much as Holm's method raised the smallest of them; what cannot say it has 1.
+
+    Args:
+        hypothesis: the claim.
+        pairs: of its contrasts.
+        adjusted: what Holm's method made of `p_of`.
+    """
+    if hypothesis.rule == "some":
+        return tuple(adjusted)
+    (whole,) = adjusted
+    (least,) = p_of(hypothesis, pairs)
+    if hypothesis.rule == "one" or not any(map(_may_fail, pairs)):
+        return (whole,) * len(pairs)
+    own = [_corrected(pair, len(pairs)) if _may_fail(pair) else None for pair in pairs]
+    return tuple(1.0 if p is None else whole if p == least else min(1.0, whole * p / least) if least else 1.0 for p in own)
 
 
 def word_of(pair: Paired, adjusted: float) -> Word:
-    """What one comparison says: something only where p, both intervals and the number of seeds agree."""
+    """What one contrast says: something only where p, both intervals and the number of seeds agree."""
     found = side(pair.interval, pair.bound)
     if pair.n < SEEDS_AT_LEAST or adjusted > ALPHA or pair.disagree or found == "both":
         return "no verdict"
@@ -49,7 +70,7 @@ def word_of(pair: Paired, adjusted: float) -> Word:
 
 
 def word_together(hypothesis: Hypothesis, words: Sequence[Word]) -> Word:
-    """What all comparisons of a hypothesis say together."""
+    """What all contrasts of a hypothesis say together."""
     if hypothesis.rule == "some":
         needed, failed = any, all
     else:
@@ -60,14 +81,36 @@ def word_together(hypothesis: Hypothesis, words: Sequence[Word]) -> Word:
 
 
 def deciding(hypothesis: Hypothesis, pairs: Sequence[Paired], words: Sequence[Word]) -> int:
-    """The comparison whose numbers stand for the whole: of "some" the strongest, of "every" the weakest.
+    """The contrast whose numbers stand for the whole.
 
-    Among those that have the word of the whole, if any has; by how far they lie above the bound in standard errors.
+    Of "some", the one that lies highest above the bound, in widths of its interval, among those that have the word of the whole
+    if any has; one without an interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
     """
-    whole = word_together(hypothesis, words)
-    candidates = [index for index, word in enumerate(words) if word == whole] or list(range(len(pairs)))
-    strength = {index: _strength(pairs[index]) for index in candidates}
-    return (max if hypothesis.rule == "some" else min)(candidates, key=lambda index: strength[index])
+    places = range(len(pairs))
+    if hypothesis.rule == "some":
+        whole = word_together(hypothesis, words)
+        candidates = [place for place in places if words[place] == whole] or list(places)
+        return max(candidates, key=lambda place: _height(pairs[place]))
+    failing = [place for place in places if _may_fail(pairs[place])]
+    if failing:
+        return min(failing, key=lambda place: (_corrected(pairs[place], len(pairs)), _height(pairs[place])))
+    return min(places, key=lambda place: (-_p_above(pairs[place]), _height(pairs[place])))
+
+
+def _may_fail(pair: Paired) -> bool:
+    """Whether it lies below the bound so that a small p alone would make it "does not hold"."""
+    return (
+        pair.p is not None and pair.n >= SEEDS_AT_LEAST and not pair.disagree and pair.mean is not None and pair.mean < pair.bound
+    )
+
+
+def _corrected(pair: Paired, contrasts: int) -> float:
+    """Bonferroni's, within one claim."""
+    return 1.0 if pair.p is None else min(1.0, contrasts * pair.p)
+
+
+def _p_above(pair: Paired) -> float:
+    return pair.p if pair.p is not None and pair.mean is not None and pair.mean > pair.bound else 1.0
 
 
 def _side(results: Results, labels: Sequence[str], measure: Measure, of: Literal["mean", "sum"]) -> dict[int, float]:
@@ -87,10 +130,9 @@ def _values(results: Results, label: str, measure: Measure) -> Mapping[int, floa
     return found
 
 
-def _strength(pair: Paired) -> float:
-    if pair.mean is None:
-        return float("-inf")
-    above = pair.mean - pair.bound
+def _height(pair: Paired) -> tuple[bool, float]:
+    """How far it lies above the bound; after all that have no interval."""
+    above = float("-inf") if pair.mean is None else pair.mean - pair.bound
     if pair.interval is None:
-        return above
-    return above / (pair.interval[1] - pair.interval[0])
+        return False, above
+    return True, above / (pair.interval[1] - pair.interval[0])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from lnas.core.executor import Outcome
 from lnas.host import documents, durable, lock
 from lnas.host.rundir import RunDirectory
 from lnas.sweep.planned import SweepPlan
+
+_ASIDE = re.compile(r"\..+\.tmp")
+"""What a write left that was interrupted by a kill."""
 
 MOST_OF_A_PLAN = 32_000_000
 """Bytes of plan.json; a trial takes about 1,000."""
@@ -100,13 +104,16 @@ class SweepDirectory:
     def create(cls, path: Path, plan: SweepPlan, *, config: str) -> "SweepDirectory":
         """Make a new sweep, or open the one that is there: it is this one."""
         directory = cls(path)
-        if not cls.check(path, plan):
-            with durable.writing(path):
-                for folder in (path, directory.trials, directory.searches, directory.outcomes):
-                    folder.mkdir(parents=True, exist_ok=True)
-            durable.write_text(directory.marker, MARKED)
-            durable.write_text(directory.config, config)
-            durable.write_json(directory.plan_file, plan.to_json())  # last: a directory with a plan is a sweep
+        if cls.check(path, plan):
+            return directory
+        with durable.writing(path):
+            for folder in (path, directory.trials, directory.searches, directory.outcomes):
+                folder.mkdir(parents=True, exist_ok=True)
+        with lock.exclusive(directory.lock):
+            if not cls.check(path, plan):  # nobody else has just made one
+                durable.write_text(directory.marker, MARKED)
+                durable.write_text(directory.config, config)
+                durable.write_json(directory.plan_file, plan.to_json())  # last: a directory with a plan is a sweep
         return directory
 
     def plan(self) -> SweepPlan:
@@ -166,6 +173,11 @@ class SweepDirectory:
         document = {"schema": 1, "state": outcome.state, "reason": outcome.reason, "figures": dict(outcome.figures)}
         durable.write_json(self.outcomes / f"{name}.json", document)
 
+    def forget_outcome(self, name: str) -> None:
+        """It is tried again."""
+        with durable.writing(self.outcomes):
+            (self.outcomes / f"{name}.json").unlink(missing_ok=True)
+
     def finished(self, name: str) -> bool:
         """Whether a trial came to its end and was measured."""
         outcome = self.outcome(name)
@@ -209,8 +221,10 @@ class SweepDirectory:
 
 def _is_free(path: Path) -> bool:
     """Whether a folder is empty, or holds what was made of a sweep before its plan was written."""
-    return {entry.name for entry in path.iterdir()} <= {".lnas-sweep", "sweep.toml", "trials", "searches", "outcomes"} and (
-        not (path / "trials").is_dir() or not any((path / "trials").iterdir())
+    names = {entry.name for entry in path.iterdir() if not _ASIDE.fullmatch(entry.name)}
+    trials = path / "trials"
+    return names <= {".lnas-sweep", "sweep.toml", "trials", "searches", "outcomes", "lock"} and (
+        not trials.is_dir() or not any(trials.iterdir())
     )
 
 

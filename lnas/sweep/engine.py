@@ -4,30 +4,34 @@ A worker that dies is replaced and its run goes on from its last checkpoint; a t
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from signal import Signals
 from typing import Literal, TypeAlias
 
 from lnas.core.errors import LnasError
 from lnas.core.executor import Executor, Outcome, Plain, Work
-from lnas.host import checkpoint
+from lnas.host.adopt import whole
 from lnas.host.signals import OUT_OF_TIME, UNLIMITED, Limits, StopRequest, listening
 from lnas.sweep.collect import course
+from lnas.sweep.deaths import Deaths
 from lnas.sweep.directory import SweepDirectory
 from lnas.sweep.planned import SweepPlan, Trial
+from lnas.sweep.rungs import Rungs
 from lnas.sweep.stopping import rule
 from lnas.sweep.work import SEARCH, TRIAL, signal_of
 
 PAUSE = 0.5
 """Seconds between two looks at signals and the clock, while trials run."""
 
-MOST_LOSSES = 5
-"""So often in a row may a worker die in one trial without a new checkpoint."""
+GRACE = 60.0
+"""Seconds that what runs has to save a checkpoint and end, once the sweep is asked to stop."""
 
 Kind: TypeAlias = Literal["trial", "search"]
-State: TypeAlias = Literal["waiting", "running", "paused", "done", "failed", "stopped"]
+State: TypeAlias = Literal["waiting", "running", "done", "failed", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,14 @@ class Told:
     Attributes:
         kind: of what it is about.
         name: of a trial, or the key of a search.
-        what: "began", "done", "failed", "stopped", "lost" (its worker died; it is tried again).
+        what: "began", "done", "failed", "stopped" (given up for good), "paused" (it waits for others, or for the next call),
+            "lost" (its worker died; it is tried again).
         reason: why, in one line.
     """
 
     kind: Kind
     name: str
-    what: Literal["began", "done", "failed", "stopped", "lost"]
+    what: Literal["began", "done", "failed", "stopped", "paused", "lost"]
     reason: str = ""
 
 
@@ -60,12 +65,12 @@ class Counts:
 class SweepInterrupted(LnasError):
     """The sweep was stopped; every run in it has a checkpoint.
 
-    The exit code is 128 and the number of the signal, or 0 where its time was over.
+    The exit code is 128 and the number of the signal, or 0 where that was foreseen.
     """
 
     def __init__(self, reason: int, again: str) -> None:
-        self.exit_code = 128 + reason if reason else 0
-        why = "the time is over" if reason == OUT_OF_TIME else f"stopped by signal {reason}"
+        self.exit_code = 128 + reason if reason > 0 else 0
+        why = Signals(reason).name if reason > 0 else "the time is over" if reason == OUT_OF_TIME else "asked to stop"
         super().__init__(f"{why}; what ran has saved a checkpoint; to go on: {again}")
 
 
@@ -118,12 +123,12 @@ class Engine:
     limits: Limits = UNLIMITED
     most: int | None = None
     _states: dict[tuple[Kind, str], State] = field(default_factory=dict)
-    _flying: "dict[Future[Outcome], tuple[Kind, str]]" = field(default_factory=dict)
-    _rungs: dict[str, int] = field(default_factory=dict)
-    """How many rungs a trial has passed."""
-    _losses: dict[tuple[Kind, str], tuple[int, str]] = field(default_factory=dict)
-    """How often its worker died since which checkpoint."""
+    _pending: "dict[Future[Outcome], tuple[Kind, str]]" = field(default_factory=dict)
+    _deaths: Deaths = field(default_factory=Deaths)
     _begun: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._rungs = Rungs(rule(self.plan.stopping), self.plan.trials)
 
     def run(self, again: str) -> Counts:
         """All that is left, or as much as there is time for.
@@ -132,16 +137,22 @@ class Engine:
             again: the command that goes on, for the message of one that was stopped.
 
         Raises:
-            SweepInterrupted: after a signal, or where the time is over.
+            SweepInterrupted: after a signal, where the time is over, or where the file `stop` is put into the directory.
         """
         self._look()
-        with listening(self.limits) as request, self._asking(request):
-            while request.reason is None or self._flying:
-                while request.reason is None and len(self._flying) < self.executor.workers and self._begin_next():
+        with listening(replace(self.limits, file=self.directory.stop)) as request, self._asking(request):
+            while request.reason is None:
+                while request.reason is None and len(self._pending) < self.executor.workers and self._begin_next():
                     self._settle(request)  # an engine without workers has done it already
-                if not self._flying:
-                    break
-                wait(self._flying, timeout=PAUSE, return_when=FIRST_COMPLETED)
+                if not self._pending:
+                    if request.reason is not None or not self._is_early():
+                        break
+                    time.sleep(PAUSE)
+                wait(self._pending, timeout=PAUSE, return_when=FIRST_COMPLETED)
+                self._settle(request)
+            end = time.monotonic() + GRACE
+            while self._pending and time.monotonic() < end:
+                wait(self._pending, timeout=PAUSE, return_when=FIRST_COMPLETED)
                 self._settle(request)
             if (reason := request.reason) is not None and self.counts().left:
                 raise SweepInterrupted(reason, again)
@@ -157,7 +168,7 @@ class Engine:
         """What was done before."""
         for key in self.plan.searches:
             outcome = self.directory.outcome(f"search-{key}")
-            there = outcome is not None and outcome["state"] == "done" and self.directory.search_of(key).checkpoints.is_dir()
+            there = outcome is not None and outcome["state"] == "done" and whole(self.directory.search_of(key)) is not None
             self._states["search", key] = "done" if there else "waiting"
         for trial in self.plan.trials:
             outcome = self.directory.outcome(trial.name)
@@ -166,7 +177,13 @@ class Engine:
                 state = "done"
             elif outcome is not None and outcome["state"] == "stopped":
                 state = "stopped"
+                self._rungs.given_up[trial.name] = len(course(self.directory.run_of(trial.name)))
             self._states["trial", trial.name] = state
+            self._read_course(trial.name)
+
+    def _read_course(self, name: str) -> None:
+        if self.plan.stopping is not None:
+            self._rungs.courses[name] = course(self.directory.run_of(name))
 
     @contextmanager
     def _asking(self, request: StopRequest) -> Iterator[None]:
@@ -192,38 +209,42 @@ class Engine:
 
     def _begin_next(self) -> bool:
         """Begin the first piece of work that can begin.  False where none can."""
-        self._judge()
+        self._give_up()
         for trial in self.plan.trials:
-            if self._states["trial", trial.name] != "waiting":
+            if self._states["trial", trial.name] != "waiting" or self._rungs.waits(trial):
                 continue
-            if trial.search is not None:
-                state = self._states["search", trial.search]
-                if state == "failed":
-                    outcome = self.directory.outcome(f"search-{trial.search}") or {}
-                    self._end("trial", trial.name, Outcome("failed", f"its search failed: {outcome.get('reason', '')}"))
-                    continue
-                if state == "waiting" and self._may_begin(trial):
-                    self._submit("search", trial.search, self._search(trial.search))
+            if trial.search is not None and self._states["search", trial.search] == "failed":
+                outcome = self.directory.outcome(f"search-{trial.search}") or {}
+                self._end("trial", trial.name, Outcome("failed", f"its search failed: {outcome.get('reason', '')}"))
+                return self._begin_next()  # the others may have waited for it
+            if not self._may_begin(trial):
+                continue
+            if trial.search is None or self._states["search", trial.search] == "done":
+                if not self._deaths.waits(trial.name):
+                    self._submit("trial", trial.name, self._trial(trial))
                     return True
-                if state != "done":
-                    continue
-            if self._may_begin(trial):
+            elif self._states["search", trial.search] == "waiting" and not self._deaths.waits(trial.search):
+                self._submit("search", trial.search, self._search(trial.search))
                 self._begun.add(trial.name)
-                self._submit("trial", trial.name, self._trial(trial))
                 return True
         return False
 
     def _may_begin(self, trial: Trial) -> bool:
         return self.most is None or trial.name in self._begun or len(self._begun) < self.most
 
+    def _is_early(self) -> bool:
+        """Whether something waits for no more than the time of its next try."""
+        return any(state == "waiting" and self._deaths.waits(name) for (_, name), state in self._states.items())
+
     def _submit(self, kind: Kind, name: str, work: Work) -> None:
         self._states[kind, name] = "running"
+        if kind == "trial":
+            self._begun.add(name)
+        self.directory.forget_outcome(work.name)
         self.tell(Told(kind, name, "began"))
-        self._flying[self.executor.submit(work)] = kind, name
+        self._pending[self.executor.submit(work)] = kind, name
 
     def _trial(self, trial: Trial) -> Work:
-        rungs = self._rungs_of(trial)
-        passed = self._rungs.get(trial.name, 0)
         directory = self.directory
         return Work(
             trial.name,
@@ -233,7 +254,7 @@ class Engine:
                 "config": trial.config,
                 "search": None if trial.search is None else str(directory.search_of(trial.search).path.absolute()),
                 "sparsity": trial.sparsity,
-                "until": rungs[passed] if passed < len(rungs) else None,
+                "until": self._rungs.until(trial),
                 "stop": str(directory.stop.absolute()),
                 **self.surroundings.arguments(),
             },
@@ -250,30 +271,28 @@ class Engine:
 
     def _settle(self, request: StopRequest) -> None:
         """Note what became of the work that has ended."""
-        for future in [future for future in self._flying if future.done()]:
-            kind, name = self._flying.pop(future)
+        for future in [future for future in self._pending if future.done()]:
+            kind, name = self._pending.pop(future)
             error = future.exception()
             outcome = future.result() if error is None else Outcome("lost", f"{type(error).__name__}: {error}")
             if (signal := signal_of(outcome)) is not None and request.signal is None:
                 request.signal = signal  # it was meant for the sweep, and the run was listening
             if outcome.state == "stopped":
-                self._states[kind, name] = "waiting"
-            elif outcome.state == "lost":
+                request.look()  # at what made it stop
+            if kind == "trial":
+                self._read_course(name)
+            if outcome.state == "lost":
                 self._lose(kind, name, outcome.reason)
-            elif outcome.figures.get("paused") and kind == "trial":
-                self._rungs[name] = self._rungs.get(name, 0) + 1
-                self._states[kind, name] = "paused"
+            elif outcome.state == "stopped" or (outcome.figures.get("paused") and kind == "trial"):
+                self._states[kind, name] = "waiting"
+                self.tell(Told(kind, name, "paused", outcome.reason))
             else:
                 self._end(kind, name, outcome)
 
     def _lose(self, kind: Kind, name: str, reason: str) -> None:
-        run = self.directory.run_of(name) if kind == "trial" else self.directory.search_of(name)
-        there = [path.name for path in checkpoint.every(run.checkpoints)]
-        newest = there[-1] if there else ""
-        times, since = self._losses.get((kind, name), (0, newest))
-        times = times + 1 if since == newest else 1
-        self._losses[kind, name] = times, newest
-        if times >= MOST_LOSSES:
+        """The worker died: another one goes on, unless that has happened too often."""
+        times = self._deaths.count(name, self.directory.run_of(name) if kind == "trial" else self.directory.search_of(name))
+        if self._deaths.hopeless(name):
             self._end(kind, name, Outcome("failed", f"{reason}; its worker died {times} times without getting further"))
         else:
             self._states[kind, name] = "waiting"
@@ -283,34 +302,15 @@ class Engine:
         self.directory.write_outcome(name if kind == "trial" else f"search-{name}", outcome)
         assert outcome.state != "lost", "a worker that died is replaced, or makes its work a failed one"
         self._states[kind, name] = outcome.state
+        if outcome.state == "failed":
+            self._rungs.out.add(name)
         self.tell(Told(kind, name, outcome.state, outcome.reason))
 
-    def _rungs_of(self, trial: Trial) -> tuple[int, ...]:
-        stopping = rule(self.plan.stopping)
-        return () if stopping is None else stopping.rungs(trial.epochs)
-
-    def _judge(self) -> None:
-        """Once all that are left have come to their rung, the rule says who goes on."""
-        stopping = rule(self.plan.stopping)
-        paused = [trial for trial in self.plan.trials if self._states["trial", trial.name] == "paused"]
-        if stopping is None or not paused:
+    def _give_up(self) -> None:
+        """End those that the rule gives up, now that all have come to their rung."""
+        if self.plan.stopping is None:
             return
-        rung = min(self._rungs[trial.name] for trial in paused)
-        behind = [
-            trial
-            for trial in self.plan.trials
-            if self._states["trial", trial.name] in ("waiting", "running")
-            and self._rungs.get(trial.name, 0) < min(rung, len(self._rungs_of(trial)))
-        ]
-        if behind:
-            return
-        there = [trial for trial in paused if self._rungs[trial.name] == rung]
-        courses = {trial.name: course(self.directory.run_of(trial.name))[: self._rungs_of(trial)[rung - 1]] for trial in there}
-        survivors = stopping.survivors(courses)
-        for trial in there:
-            if trial.name in survivors:
-                self._states["trial", trial.name] = "waiting"
-            else:
-                epoch = self._rungs_of(trial)[rung - 1]
-                reason = f"given up by {self.plan.stopping} after epoch {epoch} of {trial.epochs}"
-                self._end("trial", trial.name, Outcome("stopped", reason))
+        epochs = {trial.name: trial.epochs for trial in self.plan.trials}
+        for name, epoch in self._rungs.judge().items():
+            reason = f"given up by {self.plan.stopping} after epoch {epoch} of {epochs[name]}"
+            self._end("trial", name, Outcome("stopped", reason))

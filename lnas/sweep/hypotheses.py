@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 from lnas.core.errors import ConfigError
-from lnas.sweep.hypothesis import MARGIN, RECIPES, Comparison, Hypothesis, count, points, recipe_of
+from lnas.sweep.figures import count
+from lnas.sweep.hypothesis import MARGIN, RECIPES, Contrast, Hypothesis, at_most_below, recipe_of
 from lnas.sweep.paper_claims import of_the_paper
 from lnas.sweep.results import Row
 
-CONTROLS: Mapping[str, str] = {
+CLAIMED: Mapping[str, str] = {
     "random-mask": "the ticket's mask beats a random mask of the same counts",
-    "reinit": "theta_0 matters: the ticket beats fresh weights under its mask",
+    "reinit": "theta_0 matters (the ticket beats fresh weights under its mask)",
     "random-alpha": "the paths that alpha keeps beat random paths",
     "random-search": "the search beats random search at equal cost",
-    "dense": "the ticket beats a dense network with as many parameters",
+    "dense": "the ticket beats a dense network with about as many parameters",
 }
 """What is claimed against each control."""
 
@@ -38,15 +39,18 @@ def hypotheses(rows: Sequence[Row], *, table1: bool, margin: float = MARGIN) -> 
 
 
 def _against_first(rows: Sequence[Row], margin: float) -> list[Hypothesis]:
-    """Of a sweep of one's own: every row against its baseline; where there is none, against the first row."""
+    """Of a sweep of one's own: every row against its baseline; where there is none, against the first row.
+
+    A ticket is one of the baseline that differs in nothing but what is pruned.
+    """
     found: list[Hypothesis] = []
     for row in rows:
         first = _reference(row, rows)
         if row is first:
             continue
-        pair = (Comparison(f"against {first.label}", (row.label,), (first.label,)),)
-        if recipe_of(first) == "baseline" and recipe_of(row) != "baseline":
-            claim = f"{row.label} is a winning ticket: not below {first.label} (by no more than {points(margin)})"
+        pair = (Contrast(f"against {first.label}", (row.label,), (first.label,)),)
+        if recipe_of(first) == "baseline" and recipe_of(row) != "baseline" and _alike(row, first):
+            claim = f"{row.label} is a winning ticket ({at_most_below(first.label, margin)})"
             found.append(Hypothesis(f"{row.label} ticket", claim, pair, bound=-margin))
         found.append(Hypothesis(f"{row.label} above", f"{row.label} beats {first.label}", pair))
     return found
@@ -56,8 +60,14 @@ def _reference(row: Row, rows: Sequence[Row]) -> Row:
     """The baseline that has the row's other options; else the first baseline, or row, of the same data set."""
     comparable = [other for other in rows if other.varied.get("data") == row.varied.get("data")]
     baselines = [other for other in comparable if recipe_of(other) == "baseline"]
-    alike = [other for other in baselines if other.varied == row.varied and recipe_of(row) != "baseline"]
+    alike = [other for other in baselines if _alike(other, row) and recipe_of(row) != "baseline"]
     return (*alike, *baselines, *comparable)[0]
+
+
+def _alike(one: Row, other: Row) -> bool:
+    """Whether they differ in nothing but what is pruned."""
+    mine, others = ({key: value for key, value in row.varied.items() if key not in ("prune", "sparsity")} for row in (one, other))
+    return mine == others
 
 
 def _controls(rows: Sequence[Row]) -> list[Hypothesis]:
@@ -70,14 +80,21 @@ def _controls(rows: Sequence[Row]) -> list[Hypothesis]:
             groups.setdefault((recipe_of(of), row.control), []).append((of, row))
     found = []
     for (recipe, control), pairs in groups.items():
-        each = tuple(Comparison(of.label, (of.label,), (row.label,)) for of, row in pairs)
-        label = each[0].label if len(each) == 1 else f"mean over {count(len(each), 'row')}"
+        name = _NAMES.get(recipe, recipe)
+        each = tuple(Contrast(of.label, (of.label,), (row.label,)) for of, row in pairs)
+        pooled = Contrast(
+            f"mean over {count(len(each), 'row')}",
+            tuple(of.label for of, _ in pairs),
+            tuple(row.label for _, row in pairs),
+            words=f"{name} minus its control {control} (mean over {count(len(each), 'row')})",
+        )
         found.append(
             Hypothesis(
                 f"{recipe} {control}",
-                f"{_NAMES.get(recipe, recipe)}: {CONTROLS.get(control, f'it beats its control {control}')}",
-                (Comparison(label, tuple(of.label for of, _ in pairs), tuple(row.label for _, row in pairs)),),
+                f"{name}, {CLAIMED.get(control, f'it beats its control {control}')}",
+                (pooled,) if len(each) > 1 else each,
                 details=each if len(each) > 1 else (),
+                about_as_many=control == "dense",
             )
         )
     return found

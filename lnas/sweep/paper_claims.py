@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from lnas.sweep.hypothesis import RECIPES, Comparison, Hypothesis, count, points, recipe_of
+from lnas.sweep.figures import count
+from lnas.sweep.hypothesis import RECIPES, Contrast, Hypothesis, at_most_below, recipe_of
 from lnas.sweep.results import Row
 
 
@@ -33,12 +34,12 @@ def _tickets(recipe: str, levels: Mapping[float, str], baseline: str, margin: fl
     if not levels:
         return []
     name = RECIPES[recipe]
-    each = tuple(Comparison(f"p={level:g}", (label,), (baseline,)) for level, label in levels.items())
+    each = tuple(Contrast(f"p={level:g}", (label,), (baseline,)) for level, label in levels.items())
+    near = at_most_below("the baseline's", margin)
     return [
         Hypothesis(
             f"{recipe} tickets",
-            f"{name} finds winning tickets: at some sparsity, accuracy is not below the baseline's"
-            f" (by no more than {points(margin)})",
+            f"{name} finds winning tickets (accuracy at some sparsity is {near})",
             each,
             rule="some",
             bound=-margin,
@@ -54,21 +55,22 @@ def _sensitivity(variant1: Mapping[float, str], variant2: Mapping[float, str]) -
     found = [
         Hypothesis(
             "variant1 sensitive",
-            f"Variant 1 is sensitive to sparsity: it is worse at p={high:g} than at p={low:g}",
-            (Comparison(f"p={low:g} against p={high:g}", (variant1[low],), (variant1[high],)),),
+            f"Variant 1 is sensitive to sparsity (worse at p={high:g} than at p={low:g})",
+            (Contrast(f"p={low:g} against p={high:g}", (variant1[low],), (variant1[high],)),),
         )
     ]
     if low in variant2 and high in variant2:
         found.append(
             Hypothesis(
                 "variant1 more sensitive",
-                f"Variant 1 is more sensitive to sparsity than Variant 2: it loses more from p={low:g} to p={high:g}",
+                f"Variant 1 is more sensitive to sparsity than Variant 2 (it loses more from p={low:g} to p={high:g})",
                 (
-                    Comparison(
+                    Contrast(
                         "loss of Variant 1 against loss of Variant 2",
                         (variant1[low], variant2[high]),
                         (variant1[high], variant2[low]),
                         of="sum",
+                        words=f"what Variant 1 loses from p={low:g} to p={high:g} minus what Variant 2 does",
                     ),
                 ),
             )
@@ -87,7 +89,12 @@ def _generalized(levels: Mapping[str, Mapping[float, str]]) -> list[Hypothesis]:
             "Generalized LNAS performs better than Variants 1 and 2 individually"
             f" (mean over {count(len(common), 'sparsity level')})",
             tuple(
-                Comparison(f"against {RECIPES[other]}", ours, tuple(levels[other][level] for level in common))
+                Contrast(
+                    f"against {RECIPES[other]}",
+                    ours,
+                    tuple(levels[other][level] for level in common),
+                    words=f"{RECIPES['generalized']} minus {RECIPES[other]} (mean over {count(len(common), 'level')})",
+                )
                 for other in ("variant1", "variant2")
             ),
             rule="every",
@@ -101,11 +108,18 @@ def _slower(variant2: Mapping[float, str], baseline: str) -> list[Hypothesis]:
     return [
         Hypothesis(
             "variant2 search slower",
-            "A search that prunes as it goes (Variant 2) takes longer than one that does not (the paper: 5.2 h against 2 h)",
-            (Comparison("mean over the levels", tuple(variant2.values()), (baseline,)),),
+            "A search that prunes as it goes (Variant 2) takes longer than one that does not (5.2 h against 2 h in the paper)",
+            (
+                Contrast(
+                    "mean over the levels",
+                    tuple(variant2.values()),
+                    (baseline,),
+                    words=f"search time of Variant 2 (mean over {count(len(variant2), 'level')}) minus that of {baseline}",
+                ),
+            ),
             measure="search_seconds",
-            details=tuple(Comparison(f"p={level:g}", (label,), (baseline,)) for level, label in variant2.items()),
-            note="times are wall-clock: rough where trials shared the machine",
+            details=tuple(Contrast(f"p={level:g}", (label,), (baseline,)) for level, label in variant2.items()),
+            note="times are wall-clock, and rough where trials shared a machine or ran on several",
         )
     ]
 
@@ -117,11 +131,9 @@ def _highest_is_best(variant2: Mapping[float, str]) -> list[Hypothesis]:
     return [
         Hypothesis(
             "variant2 highest best",
-            f"Variant 2 is best at the highest sparsity, p={high:g}: it beats every other level",
+            f"Variant 2 is best at the highest sparsity (p={high:g} beats every other level)",
             tuple(
-                Comparison(f"against p={level:g}", (variant2[high],), (label,))
-                for level, label in variant2.items()
-                if level < high
+                Contrast(f"against p={level:g}", (variant2[high],), (label,)) for level, label in variant2.items() if level < high
             ),
             rule="every",
         )

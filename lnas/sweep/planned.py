@@ -1,5 +1,6 @@
 """What a sweep is going to run: its rows, its trials, and the searches that several of them begin with."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -7,6 +8,7 @@ from typing import Any
 
 from lnas.core.errors import ConfigError
 from lnas.host.config import Config, to_toml
+from lnas.host.run_name import LONGEST
 from lnas.sweep.results import Row
 
 SCHEMA = 1
@@ -100,8 +102,19 @@ class SweepPlan:
 
 
 def trial_name(label: str, seed: int) -> str:
-    """The name of a trial's directory: "variant1 p=0.25" and 3 give "variant1-p0.25-seed3"."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", f"{label.replace('=', '')} seed{seed}").strip("-.")
+    """The name of a trial's directory: "variant1 p=0.25" and 3 give "variant1-p0.25-seed3".
+
+    What is too long for a run is cut, and ends with a hash of the label, so that names stay as distinct as labels.
+    """
+    stem, end = _words(label.replace("=", "")), f"-seed{seed}"
+    if len(stem) + len(end) > LONGEST:
+        end = f"-{hashlib.sha256(label.encode()).hexdigest()[:8]}{end}"
+        stem = stem[: LONGEST - len(end)].rstrip("-.")
+    return f"{stem}{end}"
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
 
 
 def check_names(labels: Sequence[str]) -> None:
@@ -110,13 +123,13 @@ def check_names(labels: Sequence[str]) -> None:
     Raises:
         ConfigError: naming both.
     """
-    found: dict[str, str] = {}
-    for label in labels:
+    found: dict[str, int] = {}
+    for number, label in enumerate(labels):
         name = trial_name(label, 0)
-        other = found.setdefault(name.lower(), label)
-        if other is not label:
+        first = found.setdefault(name.lower(), number)
+        if first != number:
             raise ConfigError(
-                f"trials of {other!r} and of {label!r} would both be called {name}; give their values different words"
+                f"trials of {labels[first]!r} and of {label!r} would both be called {name}; give their values different words"
             )
 
 

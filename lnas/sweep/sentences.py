@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lnas.sweep.decision import ALPHA, SEEDS_AT_LEAST, Word
-from lnas.sweep.hypothesis import Hypothesis, count
-from lnas.sweep.statistics import Interval, Paired, side
+from lnas.sweep.figures import count, percentage_points, probability, signed, span
+from lnas.sweep.hypothesis import Contrast, Hypothesis
+from lnas.sweep.sizes import about_as_many, sizes_in_words
+from lnas.sweep.statistics import Paired, side
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,10 @@ class Judged:
         adjusted: its p after Holm; 1 where there is none.
         family: tests that were corrected together.
         seeds: planned.
-        held: comparisons that hold by themselves.
+        held: contrasts that hold by themselves.
         left: trials of the sweep that may still finish.
         shared: trials that ran at a time.
+        sizes: the parameters of the second side by those of the first, where the claim is about as many; None if not known.
     """
 
     word: Word
@@ -31,80 +34,92 @@ class Judged:
     held: int
     left: int
     shared: int
+    sizes: tuple[float, ...] | None = None
 
 
-def sentence(ask: Hypothesis, judged: Judged, *, label: str) -> str:
+def sentence(ask: Hypothesis, judged: Judged, contrast: Contrast) -> str:
     """The verdict on a claim in one line, beginning with its word.
 
     Args:
         ask: the claim.
         judged: what was found.
-        label: of the comparison whose numbers are said.
+        contrast: whose numbers are said.
     """
-    return f"{judged.word}: {'; '.join(_parts(ask, judged, label))}"
+    return f"{judged.word}: {'; '.join(_parts(ask, judged, contrast))}"
 
 
-def _parts(ask: Hypothesis, judged: Judged, label: str) -> Iterator[str]:
-    pair, unit = judged.pair, "points" if ask.measure == "test" else "%"
+def _parts(ask: Hypothesis, judged: Judged, contrast: Contrast) -> Iterator[str]:
+    pair, unit = judged.pair, "points" if ask.measure == "test" else "% of the latter"
     if judged.left:
         yield f"the sweep is not at its end ({count(judged.left, 'trial')} left), and what is looked at early is not judged"
-    if ask.rule == "some" and len(ask.comparisons) > 1:
+    if ask.rule == "some" and len(ask.contrasts) > 1:
         if judged.word == "holds":
-            yield f"at {judged.held} of {count(len(ask.comparisons), 'level')}, most clearly {label}"
+            yield f"at {judged.held} of {count(len(ask.contrasts), 'level')}, most clearly {contrast.label}"
         else:
-            yield f"at none of {count(len(ask.comparisons), 'level')}; the nearest is {label}"
-    elif ask.rule == "every" and len(ask.comparisons) > 1:
-        yield f"the weakest of {count(len(ask.comparisons), 'comparison')} is {label}"
-    yield _numbers(pair, unit)
+            yield f"at none of {count(len(ask.contrasts), 'level')}; the nearest is {contrast.label}"
+    elif ask.rule == "every" and len(ask.contrasts) > 1:
+        yield f"the weakest of {count(len(ask.contrasts), 'comparison')} is {contrast.label}"
+    yield _numbers(pair, contrast.subtraction, unit)
+    if ask.about_as_many:
+        yield sizes_in_words(judged.sizes)
     if judged.word == "no verdict":
-        yield from _reasons(ask, judged, unit)
+        yield from _reasons(ask, judged)
     else:
-        yield f"p {_p(judged.adjusted)} after Holm's correction for {count(judged.family, 'test')}"
+        yield _p(judged)
     if pair.n < judged.seeds:
         yield f"{count(judged.seeds - pair.n, 'seed')} of {judged.seeds} missing, which may not be by chance"
     if ask.note:
-        yield ask.note if judged.shared == 1 else f"{ask.note}, and here {judged.shared} ran at a time"
+        yield ask.note if judged.shared == 1 else f"{ask.note}; here {judged.shared} trials ran at a time"
 
 
-def _numbers(pair: Paired, unit: str) -> str:
-    """n, the difference and its intervals."""
+def _numbers(pair: Paired, subtraction: str, unit: str) -> str:
+    """What minus what, n, and the intervals."""
     if pair.mean is None:
-        return "n = 0, no seed finished on both sides"
+        return f"n = 0, no seed finished on both sides of {subtraction}"
+    known = f"{subtraction} is {signed(pair.mean)} {unit}"
     if pair.n == 1:
-        return f"n = 1, no interval (difference {_signed(pair.mean)} {unit})"
-    known = f"n = {pair.n} seeds, difference {_signed(pair.mean)} {unit}"
+        return f"{known} (n = 1, no interval)"
     if pair.interval is None or pair.bootstrap is None:
-        return f"{known} in every pair, no interval"
-    return f"{known}, 95 % interval {_interval(pair.interval)} (bootstrap {_interval(pair.bootstrap)})"
+        return f"{known} in every pair (n = {pair.n} seeds, no interval)"
+    return f"{known} (n = {pair.n} seeds), 95 % interval {span(pair.interval)}, bootstrap {span(pair.bootstrap)}"
 
 
-def _reasons(ask: Hypothesis, judged: Judged, unit: str) -> Iterator[str]:
+def _reasons(ask: Hypothesis, judged: Judged) -> Iterator[str]:
     """Why there is no verdict: the first thing that is missing."""
     pair = judged.pair
-    against = f"{_signed(pair.bound)} {unit}" if pair.bound else "no difference"
     if pair.n < SEEDS_AT_LEAST:
         if pair.n > 1:
             yield f"at least {SEEDS_AT_LEAST} seeds are needed"
     elif pair.degenerate:
         yield "differences that are all equal show no spread to judge by"
     elif pair.disagree:
-        yield f"the two intervals disagree on whether {against} is possible"
+        yield _disagreement(pair)
     elif side(pair.interval, pair.bound) == "both":
-        yield f"this cannot be told from {against}"
+        yield f"both intervals include {_bound(pair)}, so that {_either(pair)}"
     elif judged.adjusted > ALPHA:
-        yield f"p {_p(judged.adjusted)} after Holm's correction for {count(judged.family, 'test')}"
-    elif not judged.left:
+        yield _p(judged)
+    elif not judged.left and (about_as_many(judged.sizes) or not ask.about_as_many):
         yield "not all comparisons say the same"
 
 
-def _interval(interval: Interval) -> str:
-    return f"{_signed(interval[0])} to {_signed(interval[1])}"
+def _disagreement(pair: Paired) -> str:
+    if side(pair.interval, pair.bound) != "both":
+        return f"the two intervals disagree: the bootstrap includes {_bound(pair)}, Student's does not"
+    return (
+        f"the two intervals disagree: Student's includes {_bound(pair)}, the bootstrap does not, which is too narrow for so few"
+        f" seeds as {pair.n}"
+    )
 
 
-def _signed(fraction: float) -> str:
-    """In hundredths, with a sign; never "-0.0"."""
-    return f"{100 * fraction:+.1f}" if round(100 * fraction, 1) else "0.0"
+def _bound(pair: Paired) -> str:
+    return f"{signed(pair.bound)} points" if pair.bound else "0"
 
 
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3g}"
+def _either(pair: Paired) -> str:
+    """What an interval that includes the bound leaves open; only accuracies have one that is not 0."""
+    return f"the loss may be more than {percentage_points(-pair.bound)}, or less" if pair.bound else "it may be either way"
+
+
+def _p(judged: Judged) -> str:
+    words = probability(judged.adjusted)
+    return f"p {words if words[0] == '<' else f'= {words}'} after Holm's correction for {count(judged.family, 'test')}"

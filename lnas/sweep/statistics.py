@@ -26,12 +26,19 @@ class Mean:
     Attributes:
         n: how many there are.
         mean: theirs; None for n = 0.
-        interval: Student's, 95 %; None for n < 2.  Of equal values it has no width, which says that they are equal and no more.
+        interval: Student's, 95 %; None for n < 2 and where `equal`.
+        equal: whether two or more values are all equal.  An interval without width would call the mean certain.
     """
 
     n: int
     mean: float | None
     interval: Interval | None
+    equal: bool = False
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval; None where there is none."""
+        return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,9 @@ def interval(values: Iterable[float]) -> Mean:
     numbers = sorted(values)
     if not numbers:
         return Mean(0, None, None)
-    return Mean(len(numbers), fmean(numbers), _student(numbers) if len(numbers) > 1 else None)
+    several = len(numbers) > 1
+    equal = several and _equal(numbers, numbers)
+    return Mean(len(numbers), fmean(numbers), _student(numbers) if several and not equal else None, equal)
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float], *, bound: float = 0.0) -> Paired:
@@ -96,8 +105,7 @@ def paired(first: Mapping[int, float], second: Mapping[int, float], *, bound: fl
     n, mean = len(differences), fmean(differences)
     if n == 1:
         return Paired(1, mean, bound=bound)
-    largest = max(max(abs(first[seed]), abs(second[seed])) for seed in seeds)
-    if differences[-1] - differences[0] <= ROUNDING * largest:
+    if _equal(differences, [value for seed in seeds for value in (first[seed], second[seed])]):
         return Paired(n, mean, bound=bound, degenerate=True)
     p = _p_of_t((mean - bound) / (stdev(differences) / sqrt(n)), n - 1)
     return Paired(n, mean, _student(differences), _bootstrap(differences), p, bound)
@@ -106,8 +114,10 @@ def paired(first: Mapping[int, float], second: Mapping[int, float], *, bound: fl
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """The p-values after Holm's step-down method (Holm 1979), in the order given.
 
-    Those at or below 0.05 are significant together: the chance that any of them is a false one is at most 0.05, however the
-    tests depend on each other, and they do, since many are against one baseline.
+    Those at or below 0.05 are significant together: the chance that any of them rejects what is true is at most 0.05, however
+    the tests depend on each other, and they do, since many are against one baseline.  That is a promise about differences, not
+    about their signs: that no difference is called by the wrong sign either is proved for independent tests (Shaffer 1980), and
+    not for all others.
 
     Raises:
         ConfigError: where one is outside [0, 1].
@@ -120,6 +130,25 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return tuple(adjusted)
+
+
+def smallest(n: int, tests: int) -> float:
+    """How many standard errors from its bound a mean of `n` pairs has to lie for the first of Holm's steps.
+
+    The two-sided paired t test of the smallest of `tests` p-values is significant from there on; later steps ask for less.
+
+    Args:
+        n: pairs; with fewer than two, no difference is large enough: infinity.
+        tests: that are corrected together, at least 1.
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n - 1, 1 - (1 - LEVEL) / (2 * tests))) if n > 1 else float("inf")
+
+
+def _equal(ascending: Sequence[float], measured: Sequence[float]) -> bool:
+    """Whether they are equal but for the rounding of what they were computed from."""
+    return ascending[-1] - ascending[0] <= ROUNDING * max(map(abs, measured))
 
 
 def _student(values: Sequence[float]) -> Interval:
@@ -139,8 +168,9 @@ def _p_of_t(statistic: float, freedom: int) -> float:
 def _bootstrap(differences: Sequence[float]) -> Interval:
     """Percentile, not BCa: of the few seeds that a sweep has, BCa estimates two corrections that are noisier than what they mend.
 
-    It is too narrow for few seeds (by about sqrt((n-1)/n), and again by the normal quantile in place of Student's), so that
-    it is a second opinion beside the t interval, never one in its place.
+    It is too narrow for few seeds (by about sqrt((n-1)/n), and again by the normal quantile in place of Student's): of three or
+    four it always lies within the t interval, since no mean that is drawn can be further off than the most extreme difference.
+    It is a second opinion beside the t interval, never one in its place.
     """
     import numpy as np
     from scipy.stats import bootstrap

@@ -32,6 +32,19 @@ class Stopping(ABC):
 
 
 @dataclass(frozen=True)
+class Nobody(Stopping):
+    """Nothing is compared, and nobody given up."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """None."""
+        return ()
+
+    def survivors(self, courses: Mapping[str, Sequence[float]]) -> frozenset[str]:
+        """All."""
+        return frozenset(courses)
+
+
+@dataclass(frozen=True)
 class Halving(Stopping):
     """Successive halving (Jamieson and Talwalkar 2016): the best of every `eta` go on, after 1, eta, eta² ... epochs."""
 
@@ -58,7 +71,10 @@ class Halving(Stopping):
 
 @dataclass(frozen=True)
 class Median(Stopping):
-    """The median rule (Golovin et al. 2017): a trial whose best is below the median of the others' means so far is given up."""
+    """The median rule (Golovin et al. 2017): a trial whose best is below the median of the others' means so far is given up.
+
+    A departure: the others are those that have come as far, while the paper's are all that were ever begun.
+    """
 
     first: Annotated[int, "epochs before the first comparison, at least 1"] = 3
     every: Annotated[int, "epochs between two comparisons, at least 1"] = 1
@@ -86,14 +102,14 @@ RULES: Mapping[str, type[Stopping]] = {"halving": Halving, "median": Median}
 """By the name a user types."""
 
 
-def rule(text: str | None) -> Stopping | None:
-    """The rule of a specification such as "halving,eta=3"; None where there is none.
+def rule(text: str | None) -> Stopping:
+    """The rule of a specification such as "halving,eta=3"; `Nobody` where there is none.
 
     Raises:
         ConfigError: where there is no such rule, or it has no such option.
     """
     if text is None:
-        return None
+        return Nobody()
     spec = Spec.parse(text)
     if spec.name not in RULES or spec.schedule is not None:
         raise UnknownNameError("stopping rule", str(spec.name), RULES)

@@ -1,6 +1,7 @@
 """What a worker does: a trial, or a search that several trials begin with.  Each is a run in its directory, and goes on there."""
 
 import os
+import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 from lnas import cost
 from lnas.core.errors import LnasError, RunInUseError
-from lnas.core.executor import Outcome
+from lnas.core.executor import Outcome, Plain
 from lnas.host import models
 from lnas.host.adopt import adopt
 from lnas.host.assemble import reopen
@@ -113,8 +114,10 @@ def _done(
     except Interrupted as stop:
         if stop.reason == REACHED:
             return Outcome("done", figures={"paused": True})
-        figures = {} if stop.reason == ASKED else {"signal": int(stop.reason), "process": os.getpid()}
+        figures = {} if stop.reason == ASKED else {"signal": int(stop.reason), **_here()}
         return Outcome("stopped", in_one_line(stop), figures)
+    except RunInUseError as error:
+        return Outcome("lost", in_one_line(error))  # whoever runs it may end
     except LnasError as error:
         return Outcome("failed", in_one_line(error))
     finally:
@@ -145,6 +148,10 @@ def _plugins(job: Job) -> dict[str, str]:
 
 def signal_of(outcome: Outcome) -> Signals | None:
     """The signal that stopped work of this very process, which meant the sweep; None where none did."""
-    if outcome.figures.get("process") != os.getpid():
+    if "signal" not in outcome.figures or any(outcome.figures.get(key) != value for key, value in _here().items()):
         return None
     return Signals(int(outcome.figures["signal"] or 0))
+
+
+def _here() -> dict[str, Plain]:
+    return {"process": os.getpid(), "machine": platform.node()}

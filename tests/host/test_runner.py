@@ -993,7 +993,7 @@ def test_a_file_stops_a_run_after_its_step(tmp_path: Path, straight: Straight, m
 def test_a_run_that_begins_where_another_stands_is_that_run(tmp_path: Path, straight: Straight) -> None:
     other, directory = make_directory(tmp_path, "other"), make_directory(tmp_path)
     other.config.write_text("seed = 5\nprune = []\n")
-    with pytest.raises(RunError, match="other has no checkpoint that another run could begin with"), directory.locked():
+    with pytest.raises(RunError, match="other has no whole checkpoint that another run could begin with"), directory.locked():
         adopt(directory, other, plugins={}, keep=2)
     with pytest.raises(Interrupted):
         go(other, limits=Limits(until=("search", None)), plugins={"p": "1"})

@@ -107,6 +107,23 @@ def test_both_columns_are_what_the_course_says() -> None:
     assert check(changed("baseline", course=(0.5, 0.7, 0.7, 0.6, 0.8))) == ()  # the half of 5 epochs is 3
 
 
+def test_the_network_before_the_prune_may_have_been_the_best() -> None:
+    """It is in the first half or in the second, and in the end it is."""
+    for half in (0.7, 0.9):
+        assert check(changed("variant1 p=0.5", before=0.9, half=half, end=0.9, ticket=0.8)) == ()
+    lost = only(changed("variant1 p=0.5", before=0.9, half=0.7, end=0.8))
+    assert "at the end is 0.8000, and the highest of 4 epochs and of 0.9000 before the prune is 0.9000" in lost.what
+    assert "at half-time is 0.8000" in only(changed("variant1 p=0.5", before=0.9, half=0.8, end=0.9)).what
+    assert check(changed("variant1 p=0.5", before=0.1)) == ()
+
+
+def test_a_ticket_is_an_epoch_after_the_last_prune() -> None:
+    assert check(changed("variant1 p=0.5", ticket=0.6)) == ()
+    finding = only(changed("variant1 p=0.5", before=0.75, ticket=0.75))
+    assert (finding.rule, finding.where) == ("running best", "variant1 p=0.5 0")
+    assert "after the last prune is 0.7500, and no epoch has it" in finding.what
+
+
 def test_a_course_that_goes_on_is_not_judged_by_its_own_half() -> None:
     """The half of what was planned, which is longer than half of what is there."""
     results = changed("baseline", state="running", course=(0.5, 0.7, 0.75), half=0.75, end=None, test=None)
@@ -167,8 +184,14 @@ def test_some_pictures_are_held_out(share: str) -> None:
         ("variant2 p=0.25 random-alpha", {"prune": PRUNE["variant2 p=0.25"]}, "without importance=random"),
         ("baseline random-search", {"strategy": "darts"}, "its strategy is darts, without random"),
         ("variant1 p=0.25", {"train.lr": "0.1"}, "differs from baseline in what no label says: train.lr 0.1, not 0.025"),
-        ("variant1 p=0.5 reinit", {"space": "cells"}, "differs from variant1 p=0.5 in what no label says: space cells"),
+        ("variant1 p=0.5 reinit", {"space": "cells"}, "what no label says: space.network_channels unset, not 6"),
         ("variant1 p=0.5 dense", {"train.lr": "0.1"}, "differs from variant1 p=0.5 in what no label says: train.lr"),
+        ("variant1 p=0.5 dense", {"space": "cells,nodes=2,network_channels=3"}, "no label says: space.nodes 2, not unset"),
+        ("variant1 p=0.5 dense", {"space": "chain,network_channels=3"}, "no label says: space chain, not cells"),
+        ("variant1 p=0.5 dense", {"epochs": "10:40"}, "no label says: epochs.train 40, not 20"),
+        ("baseline random-search", {"epochs": "14:40"}, "no label says: epochs.train 40, not 20"),
+        ("baseline random-search", {"epochs": "14"}, "no label says: epochs.train 14, not 20"),
+        ("baseline random-search", {"space": "cells,network_channels=7"}, "no label says: space.network_channels 7, not 6"),
     ],
 )
 def test_a_label_that_is_not_what_was_run(label: str, config: Mapping[str, str], words: str) -> None:
@@ -184,7 +207,8 @@ def test_a_label_that_is_not_what_was_run(label: str, config: Mapping[str, str],
         ("variant1 p=0.25", {"prune": "theta:one-shot,sparsity=0.250"}),
         ("variant1 p=0.25", {"prune": "theta:plan,to=0.25,least-sparsity=0.1"}),  # a schedule that has another name for it
         ("variant1 p=0.25", {"keep": "5", "out": "elsewhere"}),
-        ("variant1 p=0.5 dense", {"space.network_channels": "4"}),
+        ("variant1 p=0.5 dense", {"space": "cells,network_channels=4"}),
+        ("baseline random-search", {"strategy": "random,alternate=2", "epochs": "214it:20"}),
     ],
 )
 def test_a_label_that_is_what_was_run(label: str, config: Mapping[str, str]) -> None:
@@ -251,7 +275,20 @@ def test_a_row_without_one_of_its_seeds() -> None:
     finding = only(changed("variant1 p=0.5 dense", seed=1, state="failed", test=None))
     assert (finding.severity, finding.rule, finding.where) == ("violated", "pairs", "variant1 p=0.5 dense")
     assert finding.what == "1 of 2 seeds did not finish: seed 1 (failed)"
-    assert "seed 5 (not planned)" in check(replace(SOUND, seeds=(0, 1, 5)))[0].what
+    unplanned = check(replace(SOUND, seeds=(0, 1, 5)))[0]
+    assert unplanned.severity == "violated" and "seed 5 (not planned)" in unplanned.what
+
+
+@pytest.mark.parametrize("state", ["waiting", "running", "stopped"])
+def test_a_seed_that_may_still_finish_or_was_given_up_is_noted(state: str) -> None:
+    finding = only(changed("variant1 p=0.5 dense", seed=1, state=state, test=None))
+    assert (finding.severity, finding.rule, finding.where) == ("noted", "pairs", "variant1 p=0.5 dense")
+    assert finding.what == f"1 of 2 seeds did not finish: seed 1 ({state})"
+    both = changed("variant1 p=0.5 dense", seed=1, state=state, test=None)
+    failed = tuple(
+        replace(one, state="failed", test=None) if one.name == "variant1 p=0.5 dense 0" else one for one in both.trials
+    )
+    assert only(replace(both, trials=failed)).severity == "violated"
 
 
 def test_a_seed_that_was_run_twice() -> None:
@@ -267,6 +304,25 @@ def test_costs_never_rise_with_sparsity(cost: str) -> None:
     finding = only(changed("variant1 p=0.5", seed=None, **{cost: 99_999}))
     assert (finding.severity, finding.rule, finding.where) == ("violated", "costs", "variant1 p=0.5")
     assert "99,999 at p=0.5" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("row", "config"),
+    [
+        (Row("variant2 p=0.5", "variant2", 0.5), {"prune": "alpha:iterative,rounds=10,sparsity=0.5"}),
+        (Row("variant2 p=0.5", "variant2", 0.5), {}),  # by its recipe
+    ],
+)
+def test_where_alpha_is_pruned_costs_may_rise_and_the_reason_is_said(row: Row, config: Mapping[str, str]) -> None:
+    """Each level has a search of its own, and so another network."""
+    denser = replace(ROWS[6], recipe=row.recipe)
+    trials = tuple(
+        TrialResult(one.label, one.label, 0, "finished", parameters=number, config={**config, "seed": "0"})
+        for one, number in ((denser, 100), (row, 101))
+    )
+    (finding,) = [one for one in check(Results("s", (denser, row), trials)) if one.rule == "costs"]
+    assert (finding.severity, finding.where) == ("noted", "variant2 p=0.5")
+    assert "101 at p=0.5; alpha is pruned, so that each sparsity has a search of its own" in finding.what
 
 
 def test_a_cost_is_a_mean_over_the_seeds_that_both_have() -> None:
@@ -337,10 +393,10 @@ def test_the_papers_own_table_fails_the_check_of_its_best_and_of_its_costs() -> 
     findings = [
         finding for finding in check(Results("paper", rows, trials, seeds=(0,))) if finding.rule in ("running best", "costs")
     ]
-    assert [(finding.rule, finding.where) for finding in findings] == [
-        ("running best", "variant1 p=0.95 0"),
-        ("costs", "variant1 p=0.95"),
-        ("costs", "variant2 p=0.95"),
+    assert [(finding.severity, finding.rule, finding.where) for finding in findings] == [
+        ("violated", "running best", "variant1 p=0.95 0"),
+        ("violated", "costs", "variant1 p=0.95"),
+        ("noted", "costs", "variant2 p=0.95"),
     ]
     assert "falls from 0.6658 at half-time to 0.4643 at the end" in findings[0].what
     assert "76,171,000 at p=0.875, 84,050,000 at p=0.95" in findings[1].what

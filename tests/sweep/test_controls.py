@@ -202,3 +202,9 @@ def test_the_controls_of_a_row_share_its_search(host: Host) -> None:
     plan = Planner(host, None, {}).plan([row], seeds=1, controls=["random-mask", "reinit", "dense", "random-alpha"])
     assert [made.label for made in plan.rows] == [f"variant1 p=0.5{name}" for name in ("", " random-mask", " reinit", " dense")]
     assert len({trial.search for trial in plan.trials}) == 1 and len(plan.searches) == 1
+
+
+def test_a_random_mask_of_several_global_rounds_is_refused(host: Host) -> None:
+    made = Config(prune=("theta:iterative,rounds=3,scope=global",))
+    with pytest.raises(ConfigError, match="depends on the weights of each round"):
+        controlled("random-mask", made, host)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -12,14 +14,16 @@ import pytest
 
 from lnas.core.errors import ConfigError, RunInUseError
 from lnas.core.executor import Executor, Outcome, Work
-from lnas.host import durable
+from lnas.host import checkpoint, durable
+from lnas.sweep.deaths import PAUSES
 from lnas.sweep.directory import SweepDirectory
-from lnas.sweep.engine import MOST_LOSSES, Counts, SweepInterrupted
+from lnas.sweep.engine import Counts, SweepInterrupted
 from lnas.sweep.planned import SweepPlan, Trial
 from lnas.sweep.results import Row
 
 from .conftest import run
 
+MOST = len(PAUSES) + 1
 DONE = Outcome("done", figures={"nni_compat": 1})
 
 
@@ -43,7 +47,9 @@ class Said(Executor):
             durable.write_json(place / "status.json", {"state": "finished"})
             durable.write_json(place / "summary.json", {})
         elif outcome.state == "done" and work.name.startswith("search-"):
-            (Path(str(work.arguments["directory"])) / "checkpoints").mkdir(parents=True)
+            place = Path(str(work.arguments["directory"])) / "checkpoints"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(place, {"step": 0}, step=1, meta={})
         future: Future[Outcome] = Future()
         future.set_result(outcome)
         return future
@@ -59,6 +65,12 @@ class Said(Executor):
 def plan_of(*names: str, shared: bool = False, epochs: int = 1, stopping: str | None = None) -> SweepPlan:
     trials = tuple(Trial(name, name, 0, "", "k" if shared else None, 0.0, epochs) for name in names)
     return SweepPlan(tuple(Row(name, "baseline") for name in names), trials, {"k": ""} if shared else {}, stopping=stopping)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No try waits."""
+    monkeypatch.setattr("lnas.sweep.deaths.PAUSES", (0.0,) * len(PAUSES))
 
 
 @pytest.fixture
@@ -110,11 +122,11 @@ def test_a_worker_that_dies_is_replaced_until_nothing_moves(directory: Callable[
     plan = plan_of("a", "b")
     place = directory(plan)
     lost = Outcome("lost", "the worker died: signal 9")
-    executor = said(place, a=[lost] * (MOST_LOSSES - 1), b=[lost] * MOST_LOSSES)
+    executor = said(place, a=[lost] * (MOST - 1), b=[lost] * MOST)
     counts, heard = run(place, plan, executor)
     assert counts == Counts(1, 1, 0, 0)
-    assert executor.names == ["a"] * MOST_LOSSES + ["b"] * MOST_LOSSES
-    assert heard[-1].reason == f"the worker died: signal 9; its worker died {MOST_LOSSES} times without getting further"
+    assert executor.names == ["a"] * MOST + ["b"] * MOST
+    assert heard[-1].reason == f"the worker died: signal 9; its worker died {MOST} times without getting further"
 
 
 def test_a_loss_after_a_new_checkpoint_counts_anew(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
@@ -131,7 +143,7 @@ def test_a_loss_after_a_new_checkpoint_counts_anew(directory: Callable[[SweepPla
         durable.write_json(place.trials / "a" / "summary.json", {})
         return Outcome("done")
 
-    counts, _ = run(place, plan, said(place, a=[*[further] * (3 * MOST_LOSSES), finished]))
+    counts, _ = run(place, plan, said(place, a=[*[further] * (3 * MOST), finished]))
     assert counts == Counts(1, 0, 0, 0)
 
 
@@ -153,7 +165,7 @@ def test_a_signal_stops_the_sweep_and_the_same_call_goes_on(directory: Callable[
         os.kill(os.getpid(), signal.SIGTERM)
         return Outcome("stopped", "asked to stop")
 
-    with pytest.raises(SweepInterrupted, match="stopped by signal 15; .*; to go on: lnas sweep") as error:
+    with pytest.raises(SweepInterrupted, match="SIGTERM; .*; to go on: lnas sweep") as error:
         run(place, plan, said(place, a=[signalled]))
     assert error.value.exit_code == 143
     again = said(place)
@@ -164,48 +176,152 @@ def test_a_signal_stops_the_sweep_and_the_same_call_goes_on(directory: Callable[
 def test_a_run_that_noted_the_signal_in_this_process_passes_it_on(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
     plan = plan_of("a", "b")
     place = directory(plan)
-    here = Outcome("stopped", "SIGINT", {"signal": 2, "process": os.getpid()})
-    elsewhere = Outcome("stopped", "SIGTERM", {"signal": 15, "process": os.getpid() + 1})
+    here = Outcome("stopped", "SIGINT", {"signal": 2, "process": os.getpid(), "machine": platform.node()})
+    other_process = Outcome("stopped", "SIGTERM", {**here.figures, "signal": 15, "process": os.getpid() + 1})
+    other_machine = Outcome("stopped", "SIGTERM", {**here.figures, "signal": 15, "machine": "elsewhere"})
     with pytest.raises(SweepInterrupted) as error:
-        run(place, plan, said(place, a=[elsewhere, here]))
+        run(place, plan, said(place, a=[other_process, other_machine, here]))
     assert error.value.exit_code == 130
 
 
+ACCURACIES = {"a": (0.1,), "b": (0.9, 0.9, 0.9), "c": (0.5, 0.5, 0.5), "d": (0.7, 0.1, 0.1), "e": (0.6, 0.8, 0.8)}
+"""By halving with eta=2 after 1 and 2 epochs: b, d and e are left of five, then b and e."""
+
+
+@dataclass
+class Trains(Said):
+    """Each trial goes to the epoch that it is told, with the accuracies above."""
+
+    def submit(self, work: Work) -> "Future[Outcome]":
+        if work.name not in self.answers:
+            until = int(str(work.arguments["until"] or 3))
+            place = self.trials / work.name
+            place.mkdir(parents=True, exist_ok=True)
+            rows = [
+                {"event": "epoch", "stage": "train", "step": number, "validation_accuracy": accuracy}
+                for number, accuracy in enumerate(ACCURACIES[work.name][:until], start=1)
+            ]
+            (place / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            if until == 3:
+                durable.write_json(place / "status.json", {"state": "finished"})
+                durable.write_json(place / "summary.json", {})
+            self.asked.append(work)
+            future: Future[Outcome] = Future()
+            future.set_result(Outcome("done", figures={} if until == 3 else {"paused": True}))
+            return future
+        return super().submit(work)
+
+
+def given_up(place: SweepDirectory) -> dict[str, str]:
+    outcomes = {name: place.outcome(name) for name in ACCURACIES}
+    return {name: found["reason"] for name, found in outcomes.items() if found is not None and found["state"] == "stopped"}
+
+
+EXPECTED = {
+    "a": "given up by halving,eta=2 after epoch 1 of 3",
+    "c": "given up by halving,eta=2 after epoch 1 of 3",
+    "d": "given up by halving,eta=2 after epoch 2 of 3",
+}
+
+
 def test_trials_are_compared_at_rungs_and_the_poor_ones_given_up(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
-    plan = plan_of("a", "b", "c", epochs=4, stopping="halving,eta=3")
+    plan = plan_of(*ACCURACIES, epochs=3, stopping="halving,eta=2")
     place = directory(plan)
-    accuracies = {"a": 0.1, "b": 0.9, "c": 0.5}
-
-    def pauses(name: str) -> Callable[[], Outcome]:
-        def pause() -> Outcome:
-            run = place.run_of(name)
-            run.path.mkdir(parents=True, exist_ok=True)
-            row = {"event": "epoch", "stage": "train", "validation_accuracy": accuracies[name]}
-            run.metrics.write_text(json.dumps(row) + "\n")
-            return Outcome("done", figures={"paused": True})
-
-        return pause
-
-    def finished() -> Outcome:
-        durable.write_json(place.trials / "b" / "status.json", {"state": "finished"})
-        durable.write_json(place.trials / "b" / "summary.json", {})
-        return Outcome("done")
-
-    answers = {name: [pauses(name)] for name in "abc"}
-    answers["b"] = [pauses("b"), pauses("b"), finished]
-    executor = said(place, **answers)
+    executor = Trains(trials=place.trials)
     counts, _ = run(place, plan, executor)
     assert [(work.name, work.arguments["until"]) for work in executor.asked] == [
-        ("a", 1),
-        ("b", 1),
-        ("c", 1),
-        ("b", 3),
-        ("b", None),
+        *((name, 1) for name in "abcde"),
+        *((name, 2) for name in "bde"),
+        *((name, None) for name in "be"),
     ]
-    assert counts == Counts(1, 0, 2, 0)
-    outcome = place.outcome("c")
-    assert outcome is not None
-    assert outcome["reason"] == "given up by halving,eta=3 after epoch 1 of 4"
+    assert counts == Counts(2, 0, 3, 0)
+    assert given_up(place) == EXPECTED
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_sweep_that_goes_on_gives_up_the_same_trials(directory: Callable[[SweepPlan], SweepDirectory], most: int) -> None:
+    plan = plan_of(*ACCURACIES, epochs=3, stopping="halving,eta=2")
+    place = directory(plan)
+    for _ in range(12):
+        counts, _ = run(place, plan, Trains(trials=place.trials), most=most)
+        if not counts.left:
+            break
+    assert counts == Counts(2, 0, 3, 0)
+    assert given_up(place) == EXPECTED
+
+
+def test_one_that_fails_on_the_way_holds_nobody_up(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
+    plan = plan_of(*ACCURACIES, epochs=3, stopping="halving,eta=2")
+    place = directory(plan)
+    counts, _ = run(place, plan, Trains({"a": [Outcome("failed", "out of memory")]}, trials=place.trials))
+    assert counts == Counts(1, 1, 3, 0)  # of four, two are left, then one
+    assert given_up(place).keys() == {"c", "d", "e"}
+    counts, _ = run(place, plan, Trains(trials=place.trials))  # it is tried again, and judged by those that were there
+    assert counts == Counts(1, 0, 4, 0)
+    assert given_up(place)["a"] == EXPECTED["a"]
+
+
+def test_a_shared_search_that_fails_leaves_nobody_waiting(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
+    whole = plan_of(*ACCURACIES, epochs=3, stopping="halving,eta=2")
+    trials = tuple(replace(trial, search="k" if trial.name == "e" else None) for trial in whole.trials)
+    plan = replace(whole, trials=trials, searches={"k": ""})
+    place = directory(plan)
+    executor = Trains({"search-k": [Outcome("failed", "not finite")]}, trials=place.trials)
+    counts, _ = run(place, plan, executor)
+    assert counts.left == 0
+    assert counts.failed == 1
+
+
+def test_a_search_without_its_checkpoint_is_done_again(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
+    plan = plan_of("a", "b", shared=True)
+    place = directory(plan)
+    run(place, plan, said(place), most=1)
+    shutil.rmtree(place.search_of("k").checkpoints)
+    again = said(place)
+    run(place, plan, again)
+    assert again.names == ["search-k", "b"]
+
+
+def test_a_file_stops_the_sweep_once(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
+    plan = plan_of("a", "b")
+    place = directory(plan)
+
+    def asked() -> Outcome:
+        place.ask_to_stop()
+        return Outcome("stopped", "asked to stop")
+
+    executor = said(place, a=[asked])
+    with pytest.raises(SweepInterrupted, match="^asked to stop") as error:
+        run(place, plan, executor)
+    assert (error.value.exit_code, executor.names) == (0, ["a"])
+    assert run(place, plan, said(place))[0] == Counts(2, 0, 0, 0)
+
+
+def test_work_that_never_ends_is_left_after_a_while(
+    directory: Callable[[SweepPlan], SweepDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnas.sweep.engine.GRACE", 0.0)
+    plan = plan_of("a")
+    place = directory(plan)
+
+    class Queued(Said):
+        def submit(self, work: Work) -> "Future[Outcome]":
+            os.kill(os.getpid(), signal.SIGTERM)
+            return Future()
+
+    with pytest.raises(SweepInterrupted):
+        run(place, plan, Queued())
+
+
+def test_a_trial_is_reserved_when_its_search_begins(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
+    whole = plan_of("a", "b", "c")
+    trials = tuple(replace(trial, search=trial.name) for trial in whole.trials)
+    plan = replace(whole, trials=trials, searches=dict.fromkeys("abc", ""))
+    place = directory(plan)
+    executor = said(place)
+    executor.workers = 3
+    assert run(place, plan, executor, most=1)[0] == Counts(1, 0, 0, 2)
+    assert executor.names == ["search-a", "a"]
 
 
 def test_one_call_at_a_time_and_one_plan_a_directory(directory: Callable[[SweepPlan], SweepDirectory], tmp_path: Path) -> None:

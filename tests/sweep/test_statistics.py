@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnas.core.errors import ConfigError
-from lnas.sweep.statistics import Mean, Paired, holm, interval, paired, side
+from lnas.sweep.statistics import Mean, Paired, holm, interval, paired, side, smallest
 
 # Student's sleep data (Student 1908), as R prints its paired t test:
 # t = 4.0621, df = 9, p-value = 0.002833, 95 percent confidence interval 0.7001142 to 2.4598858, mean difference 1.58
@@ -108,7 +108,10 @@ def test_the_interval_of_a_row() -> None:
     assert interval([1.0, 2.0, 3.0]) == Mean(3, 2.0, pytest.approx((-0.484138, 4.484138), abs=1e-6))
     assert interval([0.75]) == Mean(1, 0.75, None)
     assert interval([]) == Mean(0, None, None)
-    assert interval([5, 5, 5]) == Mean(3, 5.0, (5.0, 5.0))
+    assert interval([1.0, 2.0, 3.0]).half == pytest.approx(2.484138, abs=1e-6) and interval([0.75]).half is None
+    assert interval([5, 5, 5]) == Mean(3, 5.0, None, equal=True)
+    assert interval([0.1 + 0.2, 0.3]).equal and not interval([0.9001, 0.9]).equal
+    assert interval([0.0, 0.0]) == Mean(2, 0.0, None, equal=True)
     assert interval(iter((3.0, 1.0, 2.0))) == interval([1.0, 2.0, 3.0])
 
 
@@ -117,6 +120,29 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
     assert holm([0.5, 0.9]) == (1.0, 1.0)
     assert holm([]) == ()
+
+
+def test_how_large_a_difference_has_to_be() -> None:
+    # Student's table: two-sided 5 % and 1 % at 2 and 4 degrees of freedom
+    assert [smallest(3, 1), smallest(5, 1), smallest(5, 5)] == pytest.approx([4.302653, 2.776445, 4.604095], abs=1e-6)
+    assert smallest(1, 1) == smallest(0, 9) == float("inf")
+
+
+@pytest.mark.parametrize("tests", [1, 7, 53])
+def test_a_difference_of_the_smallest_size_is_just_significant(tests: int) -> None:
+    differences = np.array([-1.0, 0.5, 0.5, 0.0, 0.0])
+    error = differences.std(ddof=1) / 5**0.5
+    for factor, significant in ((1 + 1e-9, True), (1 - 1e-9, False)):
+        found = paired(dict(enumerate(differences + factor * smallest(5, tests) * error)), dict.fromkeys(range(5), 0.0))
+        assert found.p is not None and (holm([found.p, *[1.0] * (tests - 1)])[0] <= 0.05) == significant
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=3, max_size=4))
+def test_the_bootstrap_of_three_or_four_lies_within_students_interval(differences: list[int]) -> None:
+    found = paired(dict(enumerate(differences)), dict.fromkeys(range(4), 0.0))
+    if found.interval is not None and found.bootstrap is not None:
+        assert found.interval[0] < found.bootstrap[0] <= found.bootstrap[1] < found.interval[1]
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])

@@ -1,7 +1,7 @@
 import pytest
 
 from lnas.core.errors import ConfigError
-from lnas.sweep.stopping import Halving, Median, rule
+from lnas.sweep.stopping import Halving, Median, Nobody, rule
 
 
 def test_halving_keeps_one_of_eta_rounded_up_and_of_equals_the_first() -> None:
@@ -23,7 +23,8 @@ def test_the_median_rule_compares_the_best_with_the_means_of_the_others() -> Non
 
 
 def test_a_rule_by_its_words() -> None:
-    assert rule(None) is None
+    assert rule(None) == Nobody()
+    assert (Nobody().rungs(9), Nobody().survivors({"a": []})) == ((), {"a"})
     assert rule("halving,eta=2") == Halving(eta=2)
     assert rule("median") == Median()
     for words, message in (

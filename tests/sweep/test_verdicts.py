@@ -63,7 +63,7 @@ def test_n_1_has_no_interval_and_no_verdict() -> None:
         None,
         None,
     )
-    assert one.sentence == "no verdict: n = 1, no interval (difference +5.0 points)"
+    assert one.sentence == "no verdict: variant1 p=0.5 minus baseline is +5.00 points (n = 1, no interval)"
 
 
 def test_two_seeds_are_too_few_however_clear_they_look() -> None:
@@ -78,8 +78,8 @@ def test_what_cannot_be_told_apart_is_no_verdict() -> None:
     assert one.word == "no verdict"
     # mean -0.00333, deviation 0.01528: half width 4.303 * 0.01528 / sqrt(3) = 0.0379
     assert one.sentence == (
-        "no verdict: n = 3 seeds, difference -0.3 points, 95 % interval -4.1 to +3.5 (bootstrap -2.0 to +1.0);"
-        " this cannot be told from no difference"
+        "no verdict: variant1 p=0.5 minus baseline is -0.33 points (n = 3 seeds), 95 % interval -4.13 to +3.46,"
+        " bootstrap -2.00 to +1.00; both intervals include 0, so that it may be either way"
     )
 
 
@@ -114,7 +114,7 @@ def test_one_level_is_enough_to_find_a_ticket_and_its_details_say_which() -> Non
     assert one.word == "holds"
     assert [(detail.label, detail.word) for detail in one.details] == [("p=0.25", "does not hold"), ("p=0.5", "holds")]
     assert one.difference == pytest.approx(0.05)
-    assert one.sentence.startswith("holds: at 1 of 2 levels, most clearly p=0.5; n = 5 seeds, difference +5.0 points")
+    assert one.sentence.startswith("holds: at 1 of 2 levels, most clearly p=0.5; variant2 p=0.5 minus baseline is +5.00 points")
 
 
 def test_all_levels_have_to_lose_before_no_ticket_was_found() -> None:
@@ -163,8 +163,9 @@ def test_where_the_intervals_disagree_both_are_shown_and_nothing_is_concluded() 
     assert one.word == "no verdict"
     # mean 2.67, half the width 4.303 * 2.08 / sqrt(3) = 5.17; the bootstrap reaches from the lowest to the highest
     assert one.sentence == (
-        "no verdict: n = 3 seeds, difference +2.7 points, 95 % interval -2.5 to +7.8 (bootstrap +1.0 to +5.0);"
-        " the two intervals disagree on whether no difference is possible"
+        "no verdict: variant1 p=0.5 minus baseline is +2.67 points (n = 3 seeds), 95 % interval -2.50 to +7.84,"
+        " bootstrap +1.00 to +5.00; the two intervals disagree: Student's includes 0, the bootstrap does not, which is too narrow"
+        " for so few seeds as 3"
     )
 
 
@@ -172,7 +173,7 @@ def test_equal_differences_show_no_spread() -> None:
     one = found(sweep({"baseline": flat(0.8), "variant1 p=0.5": flat(0.9)}))["variant1 above"]
     assert (one.word, one.p, one.adjusted, one.interval) == ("no verdict", None, None, None)
     assert one.sentence == (
-        "no verdict: n = 5 seeds, difference +10.0 points in every pair, no interval;"
+        "no verdict: variant1 p=0.5 minus baseline is +10.00 points in every pair (n = 5 seeds, no interval);"
         " differences that are all equal show no spread to judge by"
     )
 
@@ -184,7 +185,10 @@ def test_failed_trials_leave_the_other_pairs_and_are_counted() -> None:
     assert "2 seeds of 5 missing" in one.sentence
     nothing = found(sweep({"baseline": [0.9, None], "variant1 p=0.5": [None, 0.9]}))["variant1 above"]
     assert (nothing.word, nothing.n, nothing.difference) == ("no verdict", 0, None)
-    assert nothing.sentence.startswith("no verdict: n = 0, no seed finished on both sides; 2 seeds of 2 missing")
+    assert nothing.sentence == (
+        "no verdict: n = 0, no seed finished on both sides of variant1 p=0.5 minus baseline;"
+        " 2 seeds of 2 missing, which may not be by chance"
+    )
 
 
 @pytest.mark.parametrize("state", ["waiting", "running", "stopped"])
@@ -290,8 +294,9 @@ def test_a_slower_search_is_a_fraction_of_the_baselines_and_says_that_times_are_
     # mean over levels and seeds of 0.1, 0.11, 0.11, 0.09, 0.1 and five times 0.3
     assert one.difference == pytest.approx((0.51 / 5 + 0.3) / 2)
     assert [detail.difference for detail in one.details] == pytest.approx([0.51 / 5, 0.3])
-    assert "difference +20.1 %" in one.sentence and one.sentence.endswith(
-        "rough where trials shared the machine, and here 4 ran at a time"
+    assert "search time of Variant 2 (mean over 2 levels) minus that of baseline is +20.10 % of the latter" in one.sentence
+    assert one.sentence.endswith(
+        "times are wall-clock, and rough where trials shared a machine or ran on several; here 4 trials ran at a time"
     )
 
 
@@ -323,9 +328,58 @@ def test_results_change_no_claim_and_no_number_of_tests() -> None:
 def test_the_method_says_what_accuracy_is_and_what_a_verdict_is_not() -> None:
     words = method(sweep({"baseline": [0.9]}), margin=0.02)
     assert "test set, which was read once" in words
-    assert "by no more than 2 percentage points" in words
+    assert "A winning ticket is at most 2 percentage points below the baseline." in words
     assert "not a proof of no difference" in words
     assert "at least 3 pairs" in words
+
+
+def test_the_method_says_how_large_a_difference_has_to_be() -> None:
+    values = {"baseline": flat(0.9, 3), "variant1 p=0.5": flat(0.9, 3)}
+    # two tests: Student's t of 2 degrees of freedom at 1 - 0.05 / 4 and at 1 - 0.05 / 2
+    assert "With n = 3 and 2 tests, no claim has a verdict unless one lies at least 6.21 standard errors" in method(sweep(values))
+    assert "(4.3 if it were the only test)" in method(sweep(values))
+    assert "With n = 2 there can be no verdict." in method(sweep({label: several[:2] for label, several in values.items()}))
+    assert "With n" not in method(sweep({"baseline": flat(0.9, 3)}))
+    assert "of three or four it always lies within the other" in method(sweep(values))
+
+
+def test_where_one_may_lose_more_than_the_margin_or_less_it_says_so() -> None:
+    spread = (0.01, -0.01, 0.0, 0.01, -0.01)
+    one = found(sweep({"baseline": flat(0.9), "variant1 p=0.5": around(0.89, spread)}))["variant1 tickets"]
+    assert one.sentence.endswith(
+        "both intervals include -1.00 points, so that the loss may be more than 1 percentage point, or less"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "word", "words"),
+    [
+        ((100, 100), "holds", "the second has 1.00 times as many parameters; p"),
+        ((80, 120), "holds", "the second has 0.80 to 1.20 times as many parameters; p"),
+        (
+            (79, 100),
+            "no verdict",
+            "the second has 0.79 to 1.00 times as many parameters, which is not about as many (0.8 to 1.25)",
+        ),
+        (
+            (100, 126),
+            "no verdict",
+            "the second has 1.00 to 1.26 times as many parameters, which is not about as many (0.8 to 1.25)",
+        ),
+        ((100, None), "no verdict", "how many parameters both sides have is not known"),
+    ],
+)
+def test_a_dense_network_has_about_as_many_parameters(parameters: tuple[int | None, ...], word: str, words: str) -> None:
+    values = {"variant1 p=0.25": around(0.9), "variant1 p=0.5": around(0.9)}
+    dense = {f"{label} dense": flat(0.8) for label in values}
+    results = sweep({**values, **dense}, kind="sweep")
+    counts = {**dict.fromkeys(values, 100), **dict(zip(dense, parameters, strict=True))}
+    trials = tuple(replace(one, parameters=counts[one.row]) for one in results.trials)
+    one = found(replace(results, trials=trials))["variant1 dense"]
+    assert (one.word, one.claim) == (word, "Variant 1, the ticket beats a dense network with about as many parameters")
+    assert words in one.sentence and one.sentence.startswith(
+        f"{word}: Variant 1 minus its control dense (mean over 2 rows) is +10.00"
+    )
 
 
 def test_a_verdict_begins_with_its_word_in_one_line() -> None:

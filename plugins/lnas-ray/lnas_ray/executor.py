@@ -52,6 +52,7 @@ class Ray(lnas.Executor):
         self._lock = threading.Lock()
         self._open: dict[Future[lnas.Outcome], ray.ObjectRef[lnas.Outcome]] = {}
         self._closed = False
+        self._taken = False
         self._leave = join(address, workers * self._cpus)
         try:
             require_room(self._cpus or 1, gpus)
@@ -64,7 +65,7 @@ class Ray(lnas.Executor):
         """Hand it to Ray, which begins it as soon as a node has room.
 
         Raises:
-            ConfigError: where no node has as many CPUs as the work has threads.
+            ConfigError: of the first, where no node has as many CPUs as the work has threads; later on it is "lost".
             RuntimeError: after `close`.
         """
         cpus = self._cpus or work.threads
@@ -73,7 +74,14 @@ class Ray(lnas.Executor):
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"{work.name} was submitted to an executor that is closed")
-            require_room(cpus, self._gpus)
+            try:
+                require_room(cpus, self._gpus)
+            except lnas.ConfigError as error:
+                if not self._taken:
+                    raise
+                future.set_result(lnas.Outcome("lost", str(error)))  # a node is away for a while
+                return future
+            self._taken = True
             ref = self._task.options(name=work.name, num_cpus=cpus, num_gpus=self._gpus, max_retries=0).remote(work)
             self._open[future] = ref
         ref.future().add_done_callback(partial(self._came, future))
