@@ -33,9 +33,14 @@ def found(run: str) -> Path:
     Raises:
         RunError: where there is no run.
     """
+    from lnas.core.errors import RunError
     from lnas.host.rundir import RunDirectory
+    from lnas.sweep.directory import SweepDirectory
 
-    return RunDirectory.open(meant(run)).path
+    path = meant(run)
+    if SweepDirectory.is_one(path):
+        raise RunError(f"{path} is a sweep; name one of its runs, which are in {path / 'trials'}")
+    return RunDirectory.open(path).path
 
 
 def meant(run: str) -> Path:

@@ -3,7 +3,8 @@
 import click
 
 from lnas.cli.settings import given, settings_but
-from lnas.cli.sweeping import Request, carry_out, given_how, sweeping
+from lnas.cli.sweep_options import given_how, sweeping
+from lnas.cli.sweeping import Request, carry_out, warn_of_unread
 
 EXAMPLES = """
 \b
@@ -18,6 +19,9 @@ Examples:
 
 FIXED = ("strategy", "recipe", "prune", "sparsity", "seed", "observe", "cost", "out", "name", "config")
 """Options of a run that the experiment sets by itself, or has no use for."""
+
+STRATEGY = {"strategy": "darts"}
+"""The paper's, whatever a data set suggests."""
 
 
 @click.group(short_help="Make an experiment of the paper again.")
@@ -37,13 +41,35 @@ def table1(context: click.Context, scale: str, levels: str | None) -> None:
     The rows are the baseline and, at every sparsity, Variant 1, Variant 2 and generalized LNAS, which the paper does not
     measure.  Run it again to go on where it was stopped.
     """
+    import os
+
     from lnas.sweep.axes import fractions, listed
+    from lnas.sweep.sources import laid, of_command_line, of_environment
     from lnas.sweep.table1 import LEVELS
     from lnas.sweep.table1 import table1 as planned
 
     chosen = LEVELS if levels is None else fractions("--levels", listed("--levels", levels))
-    overrides = dict(given(context))
+    overrides = laid(STRATEGY, of_environment(os.environ, without=FIXED), of_command_line(given(context)))
     data = overrides.pop("data", None)
     rows = planned(scale, data=None if data is None else str(data), levels=chosen, overrides=overrides)
+    _check_halves(str(rows[0].settings["epochs"]))
+    warn_of_unread([key for key in FIXED if key != "config"], "lnas reproduce table1")
     settings = {"levels": list(chosen), **overrides, **({} if data is None else {"data": data})}
     carry_out(context, Request(rows, settings, kind="table1", scale=scale), given_how(context))
+
+
+def _check_halves(epochs: str) -> None:
+    """Refuse a training whose half, after which theta is pruned, is in the middle of an epoch.
+
+    Raises:
+        ConfigError: saying which length is meant.
+    """
+    from lnas.core.errors import ConfigError
+    from lnas.host.epochs import Epochs
+
+    train = Epochs.of(epochs).train
+    if train.unit == "ep" and train.number % 2:
+        raise ConfigError(
+            f"table1 prunes theta after half of the training, so its epochs must be an even number, not {train.number} as in"
+            f" {epochs}; use one more, or steps as in 500it"
+        )

@@ -1,14 +1,10 @@
 """`lnas sweep`: recipes by sparsities by seeds, as one experiment."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from lnas.cli.settings import given, settings_but
-from lnas.cli.sweeping import Request, carry_out, given_how, sweeping
-
-if TYPE_CHECKING:
-    from lnas.host.config import Layer
+from lnas.cli.sweep_options import given_how, sweeping
+from lnas.cli.sweeping import Request, carry_out, warn_of_unread
 
 EXAMPLES = """
 \b
@@ -20,9 +16,6 @@ Examples:
   lnas sweep --config sweep.toml
       any option in the file may be a list
 """
-
-HOW = ("seeds", "controls", "executor", "workers", "threads", "stopping", "out")
-"""Keys of a sweep's file that no run has."""
 
 
 @click.command(epilog=EXAMPLES, short_help="Run many configurations with several seeds, and compare them.")
@@ -43,35 +36,19 @@ def sweep(context: click.Context, recipe: str | None, sparsity: str | None, file
     Each trial is a run of its own; trials whose search is the same share it.  The same command goes on where a sweep was
     stopped: what is finished is not run again.
     """
-    from lnas.sweep.axes import listed, rows
+    import os
+    from pathlib import Path
 
-    settings, how_of_file, layer = _read(file)
+    from lnas.sweep.axes import NOT_OF_A_TRIAL, listed, rows
+    from lnas.sweep.sources import laid, of_command_line, of_environment, of_file
+
+    says, how_of_file = ({}, {}) if file is None else of_file(Path(file))
     typed = dict(given(context))
     if recipe is not None:
         typed["recipe"] = listed("--recipe", recipe)
     if sparsity is not None:
         typed["sparsity"] = listed("--sparsity", sparsity)
-    if "prune" in typed and "recipe" not in typed:
-        settings.pop("recipe", None)
-    settings |= {key: list(value) if isinstance(value, tuple) else value for key, value in typed.items()}
+    settings = laid(says, of_environment(os.environ), of_command_line(typed))
+    warn_of_unread(tuple(NOT_OF_A_TRIAL), "lnas sweep")
     how = {**how_of_file, **given_how(context), **({} if stopping is None else {"stopping": stopping})}
-    carry_out(context, Request(rows(settings), settings, layer), how)
-
-
-def _read(file: str | None) -> "tuple[dict[str, object], dict[str, object], Layer]":
-    """What a file says: lists, how the sweep is run, and what is the same in all trials."""
-    from pathlib import Path
-
-    from lnas.core.errors import ConfigError
-    from lnas.host import toml
-    from lnas.host.layers import Layer, from_table
-    from lnas.sweep.axes import is_axis
-
-    if file is None:
-        return {}, {}, Layer()
-    table = toml.load(Path(file))
-    if "reproduce" in table:
-        raise ConfigError(f"{file} is of lnas reproduce; to make it again: {table.get('command', 'lnas reproduce table1')}")
-    how = {key: table.pop(key) for key in HOW if key in table}
-    axes = {key: table.pop(key) for key in list(table) if key == "sparsity" or is_axis(key, table[key])}
-    return axes, how, from_table(table, Path(file))
+    carry_out(context, Request(rows(settings), settings), how)

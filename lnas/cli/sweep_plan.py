@@ -42,31 +42,49 @@ class Preview:
 
     Attributes:
         measuring: whether to take some steps.
+        threads: of torch, while they are taken.
         costs: by label of a row.
     """
 
     measuring: bool
+    threads: int = 1
     costs: "dict[str, Cost]" = field(default_factory=dict)
 
     def look(self, row: "Row", job: "Job") -> None:
         """Called with every row, whose job is forgotten afterwards."""
         steps = {stage.name: stage.steps for stage in job.plan().stages}
         search, train = steps.get("search", 0), steps.get("train", 0)
-        seconds = _measured(job) if self.measuring else (0.0, 0.0)
+        seconds = _measured(job, self.threads) if self.measuring else (0.0, 0.0)
         self.costs[row.label] = Cost(search, train, search * seconds[0], train * seconds[1])
 
-    def show(self, plan: "SweepPlan", path: Path, workers: int, *, as_json: bool) -> None:
-        """Print the plan."""
-        document = self.document(plan, path, workers)
+    def show(self, plan: "SweepPlan", path: Path, workers: int, *, there: bool, as_json: bool) -> None:
+        """Print the plan.
+
+        Args:
+            plan: whose rows were looked at.
+            path: of the sweep.
+            workers: trials at a time.
+            there: whether it was begun already.
+            as_json: for a program.
+        """
+        document = self.document(plan, path, workers, there=there)
         if as_json:
             output.document(document)
             return
         rows = [
-            (row["label"], str(row["trials"]), row["search"], f"{row['train']:,}", duration(row["seconds"]))
+            (
+                row["label"],
+                str(row["trials"]),
+                f"{row['search']:,}{', shared' * row['shared']}",
+                f"{row['train']:,}",
+                duration(row["seconds"]),
+            )
             for row in document["rows"]
         ]
+        left = [("Left", f"{document['left']:,} trials")] if there else []
         total = [
             ("Trials", f"{len(plan.trials):,}: {len(plan.rows)} rows, {len(plan.seeds)} seeds"),
+            *left,
             ("Shared searches", f"{len(plan.searches):,} for {document['sharing']:,} trials"),
             ("Steps", f"{document['steps']['search']:,} of searches, {document['steps']['train']:,} of training"),
             ("Threads of a trial", str(plan.threads)),
@@ -76,27 +94,26 @@ class Preview:
         head = ("row", "trials", "search steps", "training steps", "training takes")
         output.result("Plan (nothing is written)", table(total), "", table(rows, head=head))
 
-    def document(self, plan: "SweepPlan", path: Path, workers: int) -> dict[str, Any]:
-        """The plan as one JSON document; a search that is shared counts once."""
-        rows, search_steps, seconds = [], 0, 0.0
-        counted: set[str] = set()
+    def document(self, plan: "SweepPlan", path: Path, workers: int, *, there: bool) -> dict[str, Any]:
+        """The plan as one JSON document; a search that is shared counts once, and the time is that of what is left."""
+        left, done = _left(plan, path) if there else ({trial.name for trial in plan.trials}, set[str]())
+        rows, search_steps = [], 0
+        seen: set[str] = set()
         for row in plan.rows:
             cost = self.costs[row.label]
-            trials = [trial for trial in plan.trials if trial.row == row.label]
-            keys = [trial.search for trial in trials]
-            own = sum(key is None or key not in counted for key in keys)
-            counted |= {key for key in keys if key is not None}
+            keys = [trial.search for trial in plan.trials if trial.row == row.label]
+            own = sum(key is None or key not in seen for key in keys)
+            seen |= {key for key in keys if key is not None}
             search_steps += own * cost.search
-            seconds += own * cost.search_seconds + len(trials) * cost.train_seconds
-            words = (
-                f"{cost.search:,}"
-                if own == len(trials)
-                else f"{cost.search:,}, shared"
-                if not own
-                else f"{cost.search:,}, in part shared"
-            )
             rows.append(
-                {"label": row.label, "trials": len(trials), "search": words, "train": cost.train, "seconds": cost.train_seconds}
+                {
+                    "label": row.label,
+                    "trials": len(keys),
+                    "search": cost.search,
+                    "shared": own < len(keys),
+                    "train": cost.train,
+                    "seconds": cost.train_seconds,
+                }
             )
         train_steps = sum(self.costs[trial.row].train for trial in plan.trials)
         return {
@@ -105,18 +122,54 @@ class Preview:
             "scale": plan.scale,
             "directory": str(path),
             "trials": len(plan.trials),
+            "left": len(left),
             "seeds": list(plan.seeds),
             "searches": len(plan.searches),
             "sharing": sum(trial.search is not None for trial in plan.trials),
             "steps": {"search": search_steps, "train": train_steps},
             "threads": plan.threads,
             "workers": workers,
-            "seconds": seconds / workers,
+            "seconds": self._seconds(plan, left, done) / workers,
             "rows": rows,
         }
 
+    def _seconds(self, plan: "SweepPlan", left: set[str], done: set[str]) -> float:
+        """Of the trials that are left, one after the other, and of the searches that are not done."""
+        total, over = 0.0, set(done)
+        for trial in plan.trials:
+            if trial.name in left:
+                cost = self.costs[trial.row]
+                total += cost.train_seconds + (0.0 if trial.search in over else cost.search_seconds)
+                over |= {trial.search} if trial.search is not None else set()
+        return total
 
-def _measured(job: "Job") -> tuple[float, float]:
+
+def _left(plan: "SweepPlan", path: Path) -> tuple[set[str], set[str]]:
+    """The trials of a sweep that are not at their end, those that failed too, and the searches that are done."""
+    from lnas.sweep.directory import SweepDirectory
+
+    directory = SweepDirectory.open(path)
+
+    def state(name: str) -> object:
+        return (directory.outcome(name) or {}).get("state")
+
+    left = {trial.name for trial in plan.trials if not directory.finished(trial.name) and state(trial.name) != "stopped"}
+    return left, {key for key in plan.searches if state(f"search-{key}") == "done"}
+
+
+def _measured(job: "Job", threads: int) -> tuple[float, float]:
+    """`_steps` with so many threads of torch."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return _steps(job)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _steps(job: "Job") -> tuple[float, float]:
     """Seconds of a step of the search, the mean of before and after its pruning, and of one of the training."""
     import torch
 

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: all that runs now on a terminal, a line for each beginning and end elsewhere."""
+"""What a sweep shows while it runs: all that runs now on a terminal, a line for each end and each shared search elsewhere."""
 
 import sys
 import time
@@ -69,12 +69,18 @@ class Watch:
     workers: int
     running: dict[tuple[str, str], float] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
+    _reached: dict[str, tuple[tuple[int, int], float | None]] = field(default_factory=dict)
+    """Of each run, the journal by size and time, and the accuracy that it told."""
     _failed: int = 0
     _before: int = 0
     _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._ended = {trial.name for trial in self.plan.trials if self.directory.finished(trial.name)}
+        """What ended in an earlier call and is not run again; a trial that failed is."""
+        for trial in self.plan.trials:
+            outcome = self.directory.outcome(trial.name) or {}
+            if outcome.get("state") == "stopped" or self.directory.finished(trial.name):
+                self._ended.add(trial.name)
         self._before = len(self._ended)
 
     def hear(self, told: Told) -> None:
@@ -95,8 +101,8 @@ class Watch:
             case "began":
                 return None if told.kind == "trial" else f"{name} begins, shared by {self._sharing(told.name)} trials"
             case "done" if told.kind == "trial":
-                accuracies = course(self.directory.run_of(told.name))
-                reached = f": validation {percent(accuracies[-1])}" if accuracies else ""
+                accuracy = self._accuracy(told.name)
+                reached = "" if accuracy is None else f": validation {percent(accuracy)}"
                 return f"{of} {name}{reached}{self._left()}"
             case "done":
                 return f"{name} is done"
@@ -104,7 +110,9 @@ class Watch:
                 return f"{name}: {told.reason}; it goes on with another worker"
             case "stopped":
                 return f"{of} {name} {told.reason}"
-        return f"{of} {name} failed: {told.reason}" if told.kind == "trial" else f"{name} failed: {told.reason}"
+            case "failed":
+                return f"{of} {name} failed: {told.reason}" if told.kind == "trial" else f"{name} failed: {told.reason}"
+        return None  # it waits for others
 
     def drawn(self) -> RenderableType:
         """All of it, for a terminal."""
@@ -119,10 +127,23 @@ class Watch:
         run = self.directory.run_of(name) if kind == "trial" else self.directory.search_of(name)
         shown = line(name if kind == "trial" else f"search {name}", most=_NAME)
         stage, step, steps = _standing(run)
-        accuracies = course(run) if kind == "trial" else ()
+        accuracy = self._accuracy(name) if kind == "trial" else None
         words = [] if stage is None else [f"{stage} {step:,}/{steps:,}"]
-        words += [f"validation {percent(accuracies[-1])}"] if accuracies else []
+        words += [] if accuracy is None else [f"validation {percent(accuracy)}"]
         return Text(shown), ProgressBar(total=max(steps, 1), completed=step, width=_BAR), Text("  ".join(words) or "begins")
+
+    def _accuracy(self, name: str) -> float | None:
+        """Validation accuracy after the last epoch of a trial's training; its journal is read once it has grown."""
+        run = self.directory.run_of(name)
+        try:
+            found = run.metrics.stat()
+        except OSError:
+            return None
+        mark = found.st_size, found.st_mtime_ns
+        known = self._reached.get(name)
+        if known is None or known[0] != mark:
+            known = self._reached[name] = mark, next(reversed(course(run)), None)
+        return known[1]
 
     def _standing(self) -> str:
         failed = f"  {self._failed} failed" if self._failed else ""

@@ -134,9 +134,7 @@ def _prunes_nothing(chosen: Mapping[str, object]) -> bool:
 def _short(numbers: Sequence[float]) -> Mapping[float, str]:
     """Each with as few digits as tell it from the others."""
     texts = [f"{number:g}" for number in numbers]
-    return {
-        number: text if texts.count(text) == 1 else repr(number) for number, text in zip(numbers, texts, strict=True)
-    }
+    return {number: text if texts.count(text) == 1 else repr(number) for number, text in zip(numbers, texts, strict=True)}
 
 
 def _row(chosen: Mapping[str, object], several: Sequence[str], short_of: Mapping[float, str]) -> PlannedRow:

@@ -20,12 +20,13 @@ def running_best(results: Results) -> Iterator[Finding]:
             continue
         first = trial.course[: -(-len(trial.course) // 2)]
         for name, epochs, said in (("half-time", first, trial.half), ("the end", trial.course, trial.end)):
-            # before the first prune may be in either half of the epochs
-            known = {max(*epochs, before) for before in (trial.before, 0.0) if before is not None}
-            if said is not None and said not in (known if name == "half-time" else {max(known)}):
+            alone = max(epochs)
+            highest = alone if trial.before is None else max(alone, trial.before)
+            # the first prune may be in either half of the epochs
+            if said is not None and said != highest and (name == "the end" or said != alone):
                 what = f"the best validation accuracy at {name} is {said:.4f}, and the highest of {count(len(epochs), 'epoch')}"
                 before = "" if trial.before is None else f" and of {trial.before:.4f} before the prune"
-                yield Finding("violated", "running best", trial.name, f"{what}{before} is {max(known):.4f}")
+                yield Finding("violated", "running best", trial.name, f"{what}{before} is {highest:.4f}")
         if trial.ticket is not None and trial.ticket not in trial.course:
             what = f"the best validation accuracy after the last prune is {trial.ticket:.4f}, and no epoch has it"
             yield Finding("violated", "running best", trial.name, what)

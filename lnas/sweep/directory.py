@@ -58,14 +58,14 @@ class SweepDirectory:
             RunError: where there is none.
         """
         directory = cls(path)
-        if not directory.plan_file.is_file():
+        if not cls.is_one(path):
             raise RunError(f"{path} is no sweep: a sweep is a directory that `lnas sweep` made, with sweep.toml and plan.json")
         return directory
 
     @classmethod
     def is_one(cls, path: Path) -> bool:
         """Whether there is a sweep at `path`."""
-        return cls(path).plan_file.is_file()
+        return os.path.isfile(cls(path).plan_file)  # of os.path: False for a name that is too long
 
     @classmethod
     def check_place(cls, path: Path) -> None:
@@ -76,12 +76,12 @@ class SweepDirectory:
         """
         if cls.is_one(path):
             return
-        if os.path.lexists(path) and (not path.is_dir() or not _is_free(path)):
+        if os.path.lexists(path) and (not os.path.isdir(path) or not _is_free(path)):
             raise RunError(f"{path} is there already, and is no sweep; choose another --out")
         parent = path.absolute()
         while not os.path.lexists(parent) and parent != parent.parent:
             parent = parent.parent
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
             raise RunError(
                 f"cannot write a sweep to {path}: {parent} is no folder that this user may write; choose another --out"
             )

@@ -281,9 +281,9 @@ class Engine:
                 request.look()  # at what made it stop
             if kind == "trial":
                 self._read_course(name)
-            if outcome.state == "lost":
+            if outcome.state == "lost" and request.reason is None:
                 self._lose(kind, name, outcome.reason)
-            elif outcome.state == "stopped" or (outcome.figures.get("paused") and kind == "trial"):
+            elif outcome.state in ("stopped", "lost") or (outcome.figures.get("paused") and kind == "trial"):
                 self._states[kind, name] = "waiting"
                 self.tell(Told(kind, name, "paused", outcome.reason))
             else:

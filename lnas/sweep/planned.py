@@ -106,15 +106,12 @@ def trial_name(label: str, seed: int) -> str:
 
     What is too long for a run is cut, and ends with a hash of the label, so that names stay as distinct as labels.
     """
-    stem, end = _words(label.replace("=", "")), f"-seed{seed}"
+    stem = re.sub(r"[^A-Za-z0-9._]+", "-", label.replace("=", "")).lstrip("-.").rstrip("-")
+    end = f"-seed{seed}"
     if len(stem) + len(end) > LONGEST:
         end = f"-{hashlib.sha256(label.encode()).hexdigest()[:8]}{end}"
         stem = stem[: LONGEST - len(end)].rstrip("-.")
     return f"{stem}{end}"
-
-
-def _words(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
 
 
 def check_names(labels: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ def key_of(search: Config, host: Host) -> str:
     (`SearchSpace.derived_only`).
     """
     space = host.registry.get("space", search.space.name).load()
-    after: frozenset[str] = getattr(space, "derived_only", frozenset())
+    after: frozenset[str] = getattr(space, "__dict__", {}).get("derived_only", frozenset())  # a subclass speaks for itself
     options = {name: value for name, value in search.space.options.items() if name not in after}
     bare = replace(
         search,

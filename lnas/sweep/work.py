@@ -11,7 +11,7 @@ from typing import TypeVar
 from lnas import cost
 from lnas.core.errors import LnasError, RunInUseError
 from lnas.core.executor import Outcome, Plain
-from lnas.host import models
+from lnas.host import documents, models
 from lnas.host.adopt import adopt
 from lnas.host.assemble import reopen
 from lnas.host.chosen import of_plugins
@@ -74,6 +74,10 @@ def trial(
                     adopt(run, RunDirectory.open(Path(search)), plugins=_plugins(job), keep=job.config.keep)
                 limits = Limits(file=Path(stop), until=None if until is None else ("train", until))
                 job.run(run, command=command, limits=limits)
+        try:
+            documents.read(run.summary)
+        except ValueError as error:  # its test set was read once, and is not read again
+            return Outcome("failed", f"{run.summary}: {error}; remove {run.path} to run the trial again")
         network, task, _ = models.loaded(run, host)
         return Outcome("done", figures={"nni_compat": cost.nni_compat(network, task.shape, sparsity)})
 

@@ -109,13 +109,24 @@ def test_one_pair_has_no_interval(make: Make) -> None:
 def test_equal_differences_have_no_interval(make: Make) -> None:
     runs = [make(f"{name}{seed}", seed=seed, lr=lr) for name, lr in (("a", 0.1), ("b", 0.2)) for seed in (0, 1)]
     (pairing,) = compare(runs).pairings
-    assert sentence(pairing).endswith(": +0.00 points, n = 2, all differences are equal, no interval")
+    assert sentence(pairing).endswith(": 0.00 points, n = 2, all differences are equal, no interval")
 
 
 def test_every_other_configuration_is_held_against_the_first(make: Make) -> None:
     runs = [make("a"), make("b", lr=0.2), make("c", lr=0.3), make("c again", lr=0.3, test=0.1)]
     pairings = compare(runs).pairings
     assert [(pairing.first, pairing.later) for pairing in pairings] == [(("a",), ("b",)), (("a",), ("c",))]
+    assert compare(runs).warnings == ("the intervals of the 2 differences are not corrected for several comparisons",)
+
+
+def test_runs_on_other_pictures_are_no_pairs(make: Make) -> None:
+    text = 'recipe = "baseline"\nseed = 0\ndata = "{data}"\nvalidation = {validation}\n'
+    first, lr = make("a", config=text.format(data="digits", validation=0.1)), {"lr": 0.2}
+    same = make("b", config=text.format(data="digits", validation=0.1), **lr)
+    data = make("c", config=text.format(data="digits,size=8", validation=0.1), **lr)
+    share = make("d", config=text.format(data="digits", validation=0.2), **lr)
+    assert [pairing.later for pairing in compare([first, data, share, same]).pairings] == [("b",)]
+    assert compare([data, share]).pairings == ()
 
 
 def test_seeds_of_one_configuration_are_no_pair_and_neither_are_other_seeds(make: Make) -> None:

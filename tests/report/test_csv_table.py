@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import statistics
+from dataclasses import replace
 
 from lnas.report.csv_table import rows_csv, trials_csv
 from lnas.report.frame import Cell
@@ -72,6 +73,14 @@ def test_one_trial_has_no_interval() -> None:
     one = Results("n", (Row("b", "baseline"),), (TrialResult("t", "b", 0, "finished", test=0.5),))
     line = table(rows_csv(one))[0]
     assert (line["test"], line["test.n"], line["test.low"], line["test.high"]) == ("0.5", "1", "", "")
+
+
+def test_equal_values_and_trials_that_were_left_have_no_interval() -> None:
+    equal = tuple(TrialResult(f"t{seed}", "b", seed, "finished", test=0.5) for seed in range(3))
+    (line,) = table(rows_csv(Results("n", (Row("b", "baseline"),), equal)))
+    assert (line["test"], line["test.n"], line["test.low"], line["test.high"]) == ("0.5", "3", "", "")
+    left = table(rows_csv(replace(RESULTS, stopped_early="median")))[0]
+    assert (left["test.n"], left["test.low"], left["test.high"]) == ("3", "", "") and left["test"] != ""
 
 
 def test_a_sweep_without_trials_is_its_head() -> None:

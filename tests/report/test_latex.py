@@ -14,16 +14,18 @@ KNOWN = {
     *("begin", "end", "toprule", "midrule", "bottomrule", "pm", "char", "textbackslash", "textasciitilde", "textasciicircum"),
     *("textless", "textgreater", "textbar", "textasciigrave", "textquotesingle"),
 }
+LAST = (r"After the last prune (\%)", r"Validation (\%)", r"Test (\%)")
 NASTY = "a\\b{c}$d&e#f%g_h~i^j<k>l|m\"n`o'p--q[r]*s\nt\x1b[31m"
 
 
 def trial(row: str, seed: int, test: float, **more: object) -> TrialResult:
     made = TrialResult(f"{row}-{seed}", row, seed, "finished", half=test - 0.1, end=test, test=test, parameters=1000 + seed)
+    made = replace(made, ticket=test - 0.2, validation=test - 0.15)
     return replace(made, macs_nonzero=2_000_000, nni_compat=3_000_000, search_seconds=61.25, **more)  # type: ignore[arg-type]
 
 
 def sweep(**more: object) -> Results:
-    rows = (Row("baseline", "baseline"), Row("variant1 p=0.25", "variant1", 0.25), Row("c", "variant1", 0.25, "reinit", "x"))
+    rows = (Row("baseline", "lnas/baseline"), Row("variant1 p=0.25", "variant1", 0.25), Row("c", "variant1", 0.25, "reinit", "x"))
     trials = [*(trial("baseline", seed, test) for seed, test in enumerate((0.5, 0.6, 0.7))), trial("variant1 p=0.25", 0, 0.25)]
     waiting = TrialResult("w", "c", 0, "waiting")
     return replace(Results("mine", rows, (*trials, waiting)), **more)  # type: ignore[arg-type]
@@ -54,13 +56,20 @@ def strictly_read(text: str) -> list[list[str]]:
 
 def test_a_row_has_its_mean_half_its_interval_and_n() -> None:
     head, baseline, variant, control = strictly_read(rows_latex(sweep()))
-    assert head == ["Row", "$n$", r"Half-time (\%)", r"End (\%)", r"Test (\%)", "Parameters", "Multiply-adds", "Search (s)"]
+    assert head == ["Row", "$n$", r"Half-time (\%)", r"End (\%)", *LAST, "Parameters", "Multiply-adds", "Search (s)"]
     half = 100 * 4.302652729749464 * statistics.stdev((0.5, 0.6, 0.7)) / math.sqrt(3)
     assert baseline[:2] == ["baseline", "3"]
-    assert baseline[4] == rf"60.00 $\pm$ {half:.2f}" == r"60.00 $\pm$ 24.84"
-    assert baseline[5:] == [r"1{,}001 $\pm$ 2", r"2{,}000{,}000 $\pm$ 0", r"61.2 $\pm$ 0.0"]
-    assert variant[:5] == ["variant1 p=0.25", "1", "15.00", "25.00", "25.00"], "no interval of one"
-    assert control == ["c", "0", *["--"] * 6]
+    assert baseline[6] == rf"60.00 $\pm$ {half:.2f}" == r"60.00 $\pm$ 24.84"
+    assert baseline[4:6] == [rf"40.00 $\pm$ {half:.2f}", rf"45.00 $\pm$ {half:.2f}"]
+    assert baseline[7:] == [r"1{,}001 $\pm$ 2", r"2{,}000{,}000", "61.2"], "no interval of equal values"
+    assert variant[:7] == ["variant1 p=0.25", "1", "15.00", "25.00", "5.00", "10.00", "25.00"], "no interval of one"
+    assert control == ["c", "0", *["--"] * 8]
+
+
+def test_of_trials_that_were_stopped_early_there_are_no_intervals() -> None:
+    text = rows_latex(sweep(stopped_early="median"))
+    assert text.startswith("% no intervals: trials were stopped early") and r"\pm" not in text
+    assert strictly_read(text.partition("\n")[2])[1][6] == "60.00"
 
 
 def test_the_printed_table_stands_beside_ours_and_not_beside_a_control() -> None:
@@ -69,19 +78,18 @@ def test_the_printed_table_stands_beside_ours_and_not_beside_a_control() -> None
         r"Half-time (\%)",
         r"End (\%)",
         "NNI count",
-        "Search (s)",
     ]
     printed = [index for index, name in enumerate(head) if name == "printed"]
-    assert [baseline[index] for index in printed] == ["74.04", "78.90", "752{,}355{,}000", "7200.0"]
-    assert [variant[index] for index in printed] == ["67.50", "72.13", "473{,}034{,}000", "7200.0"]
-    assert [control[index] for index in printed] == ["--"] * 4
+    assert [baseline[index] for index in printed] == ["74.04", "78.90", "752.355M"]
+    assert [variant[index] for index in printed] == ["67.50", "72.13", "473.034M"]
+    assert [control[index] for index in printed] == ["--"] * 3
 
 
 def test_a_measure_that_some_trials_lack_says_its_own_n() -> None:
     results = sweep()
     trials = (*results.trials[:2], replace(results.trials[2], test=None), *results.trials[3:])
     baseline = strictly_read(rows_latex(replace(results, trials=trials)))[1]
-    assert baseline[1] == "3" and baseline[4].startswith("55.00 ") and baseline[4].endswith(" ($n = 2$)")
+    assert baseline[1] == "3" and baseline[6].startswith("55.00 ") and baseline[6].endswith(" ($n = 2$)")
 
 
 def test_no_character_of_a_label_is_a_command() -> None:

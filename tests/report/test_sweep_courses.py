@@ -1,6 +1,8 @@
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.axes import Axes
 
 from lnas.report.sweep_courses import Curve, Panel, _apart, draw_panel, panels
 from lnas.sweep.results import Results, Row, TrialResult
@@ -44,9 +46,29 @@ def test_the_drawing_has_a_line_for_both_and_names_the_sparsity_at_its_end() -> 
     (panel,) = panels(sweep((BASELINE, ((0.8, 0.9),)), (FIRST, ((0.5, 0.25),))))
     svg = draw_panel(panel, name="p")
     root = ElementTree.fromstring(svg)
-    assert "baseline ends at 90.00, 0.5 ends at 50.00" in root.attrib["aria-label"]
+    label = root.attrib["aria-label"]
+    assert "baseline ends at 90.00, its highest is 90.00 (n = 1), 0.5 ends at 25.00, its highest is 50.00 (n = 1)" in label
     words = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"variant1", "0.5", "baseline", "epoch of the training"} <= set(words)
+    assert {"variant1, n = 1", "0.5", "baseline", "epoch of the training"} <= set(words)
+
+
+def test_the_strong_line_is_the_course_and_the_faint_one_the_highest_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[list[float], float, float]] = []
+    plot = Axes.plot
+
+    def noted(axes: Axes, *points: Any, **looks: Any) -> Any:
+        if "transform" not in looks:
+            drawn.append((list(points[1]), looks["linewidth"], looks.get("alpha", 1.0)))
+        return plot(axes, *points, **looks)
+
+    monkeypatch.setattr(Axes, "plot", noted)
+    (panel,) = panels(sweep((BASELINE, ((0.9, 0.8),)), (FIRST, ((0.5, 0.25),))))
+    draw_panel(panel, name="p")
+    baseline_best, baseline, best, course = drawn
+    assert (baseline_best[0], baseline[0]) == ([0.9, 0.9], [0.9, 0.8])
+    assert (best[0], course[0]) == ([0.5, 0.5], [0.5, 0.25])
+    for strong, faint in ((baseline, baseline_best), (course, best)):
+        assert strong[1] > faint[1] and strong[2] > faint[2]
 
 
 def test_one_epoch_is_drawn_and_of_many_levels_some_are_named() -> None:

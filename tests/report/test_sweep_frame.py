@@ -100,6 +100,8 @@ def test_a_table_for_a_notebook_has_intervals_and_verdicts(place: Path) -> None:
     sweep = lnas.Sweep(place)
     shown = sweep._repr_html_()
     assert "92.00 ± 6.57 %, n = 3" in shown, "4.3027 * 2.6458 / sqrt(3)"
+    assert "Validation, last weights" in shown and "50.00 %, n = 3, all equal" in shown
+    assert "Validation, best after the last prune" in shown
     assert "93.00 ± 12.71 %, n = 2" in shown and "3 of 3" in shown and "2 of 3" in shown and "0 of 3" in shown
     assert "<script" not in shown and "<b>" not in shown and "&lt;b&gt;" in shown
     assert shown.count("no verdict") >= len(sweep.verdicts())
@@ -110,6 +112,13 @@ def test_one_trial_has_no_interval(place: Path) -> None:
     trials = [trial for trial in sweep.results.trials if trial.name == "baseline-1"]
     sweep.__dict__["results"] = replace(sweep.results, rows=sweep.results.rows[:1], trials=tuple(trials))
     assert "91.00 %, n = 1, no interval" in sweep._repr_html_() and "±" not in sweep._repr_html_().split("</table>")[0]
+
+
+def test_a_sweep_that_was_stopped_early_says_why_it_has_no_verdicts(place: Path) -> None:
+    sweep = lnas.Sweep(place)
+    sweep.__dict__["results"] = replace(sweep.results, stopped_early="median")
+    shown = sweep._repr_html_()
+    assert "No verdicts: trials were stopped early (median)" in shown and "±" not in shown
 
 
 def test_what_is_no_sweep_is_refused_at_once(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import re
 from xml.etree import ElementTree
 
-from lnas.report.sweep_front import Point, draw_front, front, points
+from lnas.report.sweep_front import Point, draw_front, front, placed
 from lnas.report.sweep_numbers import accuracy
 from lnas.report.sweep_table import COST_QUANTITIES
 from lnas.sweep.results import Results, Row, TrialResult
@@ -10,7 +10,7 @@ PARAMETERS = COST_QUANTITIES[0]
 
 
 def point(cost: float, height: float, *, control: bool = False) -> Point:
-    return Point(f"{cost} {height}", "", cost, height, "#010101", "o", control)
+    return Point(f"{cost} {height}", "", cost, height, 1, "#010101", "o", control)
 
 
 def trial(row: str, seed: int, test: float | None, parameters: int | None) -> TrialResult:
@@ -52,11 +52,11 @@ def test_a_point_is_the_mean_of_the_seeds_that_have_both() -> None:
         trial("v p=0.5 reinit", 0, 0.6, 50),
     )
     results = sweep(*rows, trials=trials)
-    found = points(results, accuracy(results), PARAMETERS)
-    assert [(one.name, one.cost, round(one.accuracy, 12), one.control) for one in found] == [
-        ("baseline", 150, 0.85, False),
-        ("0.5", 50, 0.7, False),
-        ("reinit", 50, 0.6, True),
+    found = placed(results, accuracy(results), PARAMETERS)
+    assert [(one.name, one.cost, round(one.accuracy, 12), one.n, one.control) for one in found] == [
+        ("baseline", 150, 0.85, 2, False),
+        ("0.5", 50, 0.7, 1, False),
+        ("reinit", 50, 0.6, 1, True),
     ]
 
 
@@ -66,7 +66,7 @@ def test_the_drawing_names_its_points_and_tells_the_front_in_words() -> None:
     results = sweep(*rows, trials=tuple(trial(row.label, 0, *pair) for row, pair in zip(rows, measured, strict=True)))
     root = ElementTree.fromstring(draw_front(results, accuracy(results), PARAMETERS, name="f"))
     label = root.attrib["aria-label"]
-    assert label.endswith("On the Pareto front: v p=0.75 (70.00 at 50), v p=0.5 (80.00 at 100).")
+    assert label.endswith("On the Pareto front: v p=0.75 (70.00 at 50, n = 1), v p=0.5 (80.00 at 100, n = 1).")
     words = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"0.25", "0.5", "0.75"} <= set(words)
     assert {"100", "200", "500"} <= set(words)  # 18 times as much at one end: the axis is logarithmic

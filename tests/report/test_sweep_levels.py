@@ -31,8 +31,8 @@ def test_every_seed_is_a_dot_and_the_words_are_the_means(width: int) -> None:
     levels = zip(LEVELS, ((0.8, 0.9), (0.7, 0.8), (0.5, 0.7)), strict=True)
     _, root = drawn(sweep((BASELINE, (0.9, 0.92)), *levels), width)
     assert root.attrib["width"] == str(width)
-    assert "v: 85.00 at 0.25, 75.00 at 0.5, 60.00 at 0.75" in root.attrib["aria-label"]
-    assert "baseline: 91.00 without pruning" in root.attrib["aria-label"]
+    assert "v: 85.00 (n = 2) at 0.25, 75.00 (n = 2) at 0.5, 60.00 (n = 2) at 0.75" in root.attrib["aria-label"]
+    assert "baseline: 91.00 (n = 2) without pruning" in root.attrib["aria-label"]
     faint = [use for use in root.iter(f"{SVG}use") if "opacity: 0.4" in use.attrib.get("style", "")]
     assert len(faint) == 6
     assert {"baseline", "v", "sparsity: part that is removed", "0.25", "0.75"} <= {text.text for text in root.iter(f"{SVG}text")}

@@ -86,6 +86,7 @@ def trial(row: Row, seed: int, *, index: int) -> TrialResult:
         course=(top / 2, top - 0.1, top),
         half=top / 2,
         end=top,
+        ticket=top,
         validation=top,
         test=top - 0.01,
         parameters=1000 - 10 * index,
@@ -136,7 +137,7 @@ def test_a_sweep_has_every_section_in_order(whole: tuple[Results, str]) -> None:
     assert page.sections == SECTIONS
     assert "4 rows, n = 3 seeds (0 to 2), 12 trials: 11 finished, 1 failed, in 1 min 0 s, 2 trials at a time." in page.text
     assert "out of memory: 2 GiB asked" in page.text
-    assert "2 trials at a time shared the machine" in page.text and "not an honest cost" in page.text
+    assert "2 trials ran at a time, which these times show: they are rough" in page.text and "not an honest cost" in page.text
     assert "lnas sweep" in page.text and "seeds = 3" in page.text
 
 
@@ -148,6 +149,47 @@ def test_every_verdict_stands_in_words_with_n_and_its_numbers(whole: tuple[Resul
     ]
     assert page.text.count("bootstrap ") >= sum(one.bootstrap is not None for one in found)
     assert f"Of {len(found)} claims," in page.text
+
+
+def test_what_the_best_may_be_stands_below_it(whole: tuple[Results, str]) -> None:
+    page = Page(whole[1])
+    assert "of a row that prunes weights it can be that of the network before it was pruned, which nobody keeps" in page.text
+    assert "validation, best after the last prune" in page.text and "validation, last weights" in page.text
+
+
+def test_n_stands_in_every_caption(whole: tuple[Results, str]) -> None:
+    text = Page(whole[1]).text
+    for words in (
+        "A line goes through the means over the seeds (n from 2 to 3)",
+        "Validation accuracy of the training, the mean over the seeds (n from 2 to 3)",
+        "A point is a row, the mean over its seeds (n from 2 to 3)",
+        "Wall-clock time of the search stage (n from 2 to 3)",
+    ):
+        assert words in text
+
+
+def test_fronts_are_picked_by_validation_and_conclude_nothing() -> None:
+    """By the test set the level would be on the front, by validation the baseline beats it."""
+    plain = sweep(rows(0.5), 3)
+    turned = {"baseline": (0.9, 0.1, 100), "variant1 p=0.5": (0.2, 0.8, 200)}
+    trials = tuple(
+        replace(one, validation=turned[one.row][0], test=turned[one.row][1], parameters=turned[one.row][2])
+        for one in plain.trials
+    )
+    html = render(replace(plain, trials=trials), (), ())
+    assert (
+        "validation accuracy against non-zero parameters of 2 rows. On the Pareto front: baseline (90.00 at 100, n = 3)." in html
+    )
+    assert "speaks against" not in html and "for the verdicts to say" not in html
+
+
+def test_where_trials_were_stopped_early_nothing_has_an_interval_and_it_says_why() -> None:
+    html = render(sweep(rows(0.25, 0.5), 3, stopped_early="median"), (), ())
+    text = Page(html).text
+    assert not re.search(r"\d ± \d", text) and "opacity: 0.15" not in html
+    assert "without intervals: these were chosen by their accuracy" in text
+    assert "There are no bands: the trials that are left were chosen by their accuracy" in text
+    assert "opacity: 0.15" in render(sweep(rows(0.25, 0.5), 3), (), ())
 
 
 def test_what_the_checks_found_violated_stands_in_red_at_the_top(whole: tuple[Results, str]) -> None:
@@ -167,7 +209,7 @@ def test_the_printed_table_is_marked_as_printed(whole: tuple[Results, str]) -> N
     page = Page(whole[1])
     printed = [tag for tag, attributes in page.tags if attributes.get("class") == "printed"]
     assert printed.count("td") == 4 * 4  # four columns beside four rows
-    assert "74.04" in page.text and "752.355 M" in page.text and "another scale than this sweep's" in page.text
+    assert "74.04" in page.text and "752.355M" in page.text and "another scale than this sweep's" in page.text
 
 
 def test_the_page_runs_nothing_and_asks_for_nothing(whole: tuple[Results, str]) -> None:

@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from lnas.report.sweep_words import difference, probability, signed, span, what_holds, what_was_run
+from lnas.report.sweep_words import difference, what_holds, what_was_run
 from lnas.sweep.results import Results, Row, TrialResult, TrialState
 from lnas.sweep.verdicts import Verdict
 
@@ -44,12 +44,11 @@ def test_claims_are_counted_by_verdict_and_n_is_always_told() -> None:
 
 
 def test_a_sweep_without_claims_says_why() -> None:
-    assert what_holds(sweep(), []) == "Nothing was claimed: one row has nothing to be held against."
+    assert what_holds(sweep(), []) == "Nothing was claimed: no row has another of the same data to be held against."
+    alone = replace(sweep(), rows=ROWS[:1])
+    assert what_holds(alone, []) == "Nothing was claimed: one row has nothing to be held against."
     assert what_holds(replace(sweep(), stopped_early="asha"), []).startswith("No verdicts: trials were stopped early (asha)")
 
 
-def test_numbers_in_words() -> None:
-    assert [signed(value) for value in (0.0041, -0.021, 0.00001, -0.00001)] == ["+0.41", "−2.10", "0.00", "0.00"]
-    assert span((-0.021, 0.013)) == "−2.10 to +1.30"
+def test_a_difference_has_its_unit() -> None:
     assert [difference(value, "points") for value in (None, 0.01)] == ["–", "+1.00 points"]
-    assert [probability(value) for value in (None, 0.0004, 0.0312, 1.0)] == ["–", "< 0.001", "0.031", "1.000"]
