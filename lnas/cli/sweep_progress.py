@@ -73,7 +73,7 @@ class Watch:
     """Of each run, the journal by size and time, and the accuracy that it told."""
     _failed: int = 0
     _before: int = 0
-    _began: float = field(default_factory=time.monotonic)
+    _began: float = 0.0
 
     def __post_init__(self) -> None:
         """What ended in an earlier call and is not run again; a trial that failed is."""
@@ -81,7 +81,7 @@ class Watch:
             outcome = self.directory.outcome(trial.name) or {}
             if outcome.get("state") == "stopped" or self.directory.finished(trial.name):
                 self._ended.add(trial.name)
-        self._before = len(self._ended)
+        self._before, self._began = len(self._ended), time.monotonic()
 
     def hear(self, told: Told) -> None:
         """Something happened."""

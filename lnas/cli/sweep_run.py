@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from lnas.cli import output
 from lnas.cli.session import Session
@@ -115,12 +115,12 @@ def _run(
         note(state)
 
 
-def _report_stopped(directory: "SweepDirectory", counts: "Counts", stopped: "SweepInterrupted", *, as_json: bool) -> None:
-    """Write what there is so far, and go on with what stopped the sweep.  Trials that have failed are not hidden by a foreseen end.
+def _report_stopped(directory: "SweepDirectory", counts: "Counts", stopped: "SweepInterrupted", *, as_json: bool) -> NoReturn:
+    """Write what there is so far, and go on with what stopped the sweep.
 
     Raises:
         SweepInterrupted: the one that was given.
-        RunError: where trials have failed, and it would end with 0.
+        RunError: where trials have failed, which its exit code 0 would hide.
     """
     from lnas.cli.sweep_table import tell
     from lnas.core.errors import LnasError

@@ -11,8 +11,8 @@ from lnas.report.text import line
 if TYPE_CHECKING:
     from lnas.sweep.results import Results, Row
 
-HEAD = ("row", "n", "best after the last prune", "validation", "test", "non-zero parameters", "search")
-"""Accuracies but for the first are of the last weights."""
+HEAD = ("row", "n", "best after the last prune", "validation, last weights", "test", "non-zero parameters", "search")
+"""None is the best so far, which may be that of the network before it was pruned."""
 
 
 def tell(path: Path, *, as_json: bool) -> None:

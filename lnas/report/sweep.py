@@ -62,7 +62,8 @@ class Sweep:
 
         They are sweep, row, recipe, sparsity, control, of, name, seed, state, reason, before, half, end, ticket, validation,
         test, parameters, macs_dense, macs_nonzero, macs_structural, nni_compat, search_seconds, train_seconds, search, exact,
-        digest and path, as `Sweep.results` explains them; "attained.TARGET" for each target; "varied.OPTION" for what else differs among rows.
+        digest and path, as `Sweep.results` explains them; "attained.TARGET" for each target; "varied.OPTION" for what else
+        differs among rows.
         """
         return trial_records(self.results)[1]
 

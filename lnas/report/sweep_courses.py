@@ -110,7 +110,7 @@ def _draw(figure: Figure, panel: Panel) -> None:
             markersize=5,
         )
     longest = max(len(curve.best) for curve in (*panel.levels, *panel.baselines))
-    axes.set_xlim(1, max(longest, 2))
+    axes.set_xlim(*((1, longest) if longest > 1 else (0.5, 1.5)))
     seeds = n_of(curve.seeds for curve in (*panel.baselines, *panel.levels))
     axes.set_title(f"{panel.title}, {seeds}", loc="left", fontsize=12, color=panel.colour)
     axes.set_facecolor("none")

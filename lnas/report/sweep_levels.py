@@ -21,7 +21,7 @@ from lnas.sweep.statistics import Interval
 _HEIGHT, _LEGEND_ROW, _CHARACTER = 300, 18, 6.4
 _MOST_NAMED = 12
 """Lines of a figure that its legend names."""
-_APART = 0.006
+_APART, _AROUND = 0.006, 0.05
 """Between the dots of two lines at one sparsity."""
 _BEYOND = 1.0
 """How far a band may widen the picture, as a part of what the dots span: an interval of two seeds is 13 times their distance."""
@@ -108,6 +108,9 @@ def _draw(axes: Axes, lines: Sequence[_Line], quantity: Quantity) -> None:
     if _spans_most([point.sparsity for line in lines for point in line.levels if point.sparsity is not None]):
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    else:  # seeds stand beside their level, which must not look like another level
+        left, right = axes.get_xlim()
+        axes.set_xlim(left - _AROUND, right + _AROUND)
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.8)

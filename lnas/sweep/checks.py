@@ -36,5 +36,5 @@ def pairs(results: Results) -> Iterator[Finding]:
         fault = any(state in ("failed", "not planned") for state in missing.values())
         if missing:
             words = ", ".join(f"seed {seed} ({state})" for seed, state in missing.items())
-            what = f"{len(missing)} of {len(seeds)} seeds did not finish: {words}"
+            what = f"{len(missing)} of {len(seeds)} seeds {'did not finish' if fault else 'are not finished'}: {words}"
             yield Finding("violated" if fault else "noted", "pairs", row.label, what)

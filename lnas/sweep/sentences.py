@@ -67,7 +67,8 @@ def _parts(ask: Hypothesis, judged: Judged, contrast: Contrast) -> Iterator[str]
     else:
         yield _p(judged)
     if pair.n < judged.seeds:
-        yield f"{count(judged.seeds - pair.n, 'seed')} of {judged.seeds} missing, which may not be by chance"
+        missing = f"{count(judged.seeds - pair.n, 'seed')} of {judged.seeds} missing"
+        yield f"{missing} so far" if judged.left else f"{missing}, which may not be by chance"
     if ask.note:
         yield ask.note if judged.shared == 1 else f"{ask.note}; here {judged.shared} trials ran at a time"
 

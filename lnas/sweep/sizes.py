@@ -32,7 +32,7 @@ def about_as_many(found: Sequence[float] | None) -> bool:
 def sizes_in_words(found: Sequence[float] | None) -> str:
     """The ratios, and what they have to be where they are not that."""
     if found is None:
-        return "how many parameters both sides have is not known"
+        return "how many parameters the control has is not known"
     ends = [f"{end:.2f}" for end in (min(found), max(found))]
-    words = f"the second has {ends[0] if ends[0] == ends[1] else ' to '.join(ends)} times as many parameters"
+    words = f"the control has {ends[0] if ends[0] == ends[1] else ' to '.join(ends)} times as many parameters"
     return words if about_as_many(found) else f"{words}, which is not about as many ({ABOUT[0]:g} to {ABOUT[1]:g})"

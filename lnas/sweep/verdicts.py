@@ -120,8 +120,8 @@ def method(results: Results, *, margin: float = MARGIN) -> str:
     return (
         "Accuracy is that of the test set, which was read once, after the last step: nothing was chosen by it."
         " Two trials with the same seed are a pair; the seed sets the first weights, the order of the data and what is held out."
-        " Intervals are 95 %: of Student's t, and of a percentile bootstrap as a second opinion, which can only take a verdict back:"
-        " it is too narrow for few seeds, and of three or four it always lies within the other."
+        " Intervals are 95 %: of Student's t, and of a percentile bootstrap as a second opinion, which can only take a verdict"
+        " back: it is too narrow for few seeds, and of three or four it always lies within the other."
         f" Claims follow from the rows of the sweep, not from its results; the p-values of all {tests} tests (paired t,"
         " two-sided) are corrected together by Holm's method."
         f" A claim holds, or does not, where its corrected p is at most {ALPHA:g}, both intervals agree and there are at least"

@@ -47,7 +47,7 @@ def test_a_sweep_from_its_plan_to_its_report_and_again(lnas: Lnas, tmp_path: Pat
     assert "mine holds another sweep: trial baseline-seed0 was planned without 'batch = 32'" in other.stderr
 
 
-def test_any_option_of_a_file_may_be_a_list(lnas: Lnas, tmp_path: Path) -> None:
+def test_any_option_of_a_file_may_be_a_list(lnas: Lnas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sweep.toml").write_text(
         f"""
         recipe = ["baseline", "variant1"]
@@ -58,6 +58,7 @@ def test_any_option_of_a_file_may_be_a_list(lnas: Lnas, tmp_path: Path) -> None:
         seeds = 2
         """
     )
+    monkeypatch.setattr("lnas.cli.sweep_plan._steps", lambda job: (0.0, 0.0))
     found = lnas("sweep", "--config", "sweep.toml", "--dry-run", "--json")
     assert found.exit_code == 0, found.stderr
     assert [row["label"] for row in json.loads(found.stdout)["rows"]] == [
@@ -79,9 +80,10 @@ def test_any_option_of_a_file_may_be_a_list(lnas: Lnas, tmp_path: Path) -> None:
         (("--sparsity", "0.5"), "sparsity 0.5 has nothing to prune"),
         (("--recipe", "baseline,variant9"), "row 'variant9': unknown recipe 'variant9'; did you mean 'variant2'?"),
         (("--recipe", "baseline,baseline"), "recipe baseline is given 2 times"),
-        (("--seeds", "0"), "seeds must be a whole number from 1 to 10000, not 0"),
+        (("--seeds", "0"), "seeds must be a whole number from 1 to 1000, not 0"),
         (("--workers", "0"), "workers must be a whole number from 1"),
-        (("--workers", "2", "--executor", "serial", *TINY), "serial"),
+        (("--workers", "2", "--executor", "serial"), "workers must be 1, not 2: serial runs one trial at a time"),
+        (("--dry-run", "--executor", "serial,foo=1", "--workers", "3"), "executor serial: option 'foo' does not exist"),
         (("--executor", "seral", *TINY), "unknown executor 'seral'; did you mean 'serial'?"),
         (("--executor", "ray", *TINY), "pip install 'lnas[ray]'"),
         (("--controls", "reinitt"), "unknown control 'reinitt'; did you mean 'reinit'?"),

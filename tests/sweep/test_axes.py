@@ -41,6 +41,19 @@ def test_a_list_of_prune_lines_is_one_value_and_a_list_of_lists_several() -> Non
     ]
 
 
+def test_sparsities_have_as_many_digits_as_tell_them_apart() -> None:
+    assert labels(recipe="variant1", sparsity=["0.1234567", 0.1234568, "0.5"]) == [
+        "variant1 p=0.1234567",
+        "variant1 p=0.1234568",
+        "variant1 p=0.5",
+    ]
+
+
+def test_two_rows_of_one_label_are_refused_unless_they_are_the_same() -> None:
+    with pytest.raises(ConfigError, match="two rows would be called 'baseline data=a batch=1 batch=2'"):
+        rows({"data": ["a", "a batch=1"], "batch": ["2", "1 batch=2"]})
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -50,7 +63,8 @@ def test_a_list_of_prune_lines_is_one_value_and_a_list_of_lists_several() -> Non
         ({"sparsity": [0.25]}, "sparsity 0.25 has nothing to prune"),
         ({"recipe": ["baseline", "baseline"]}, "recipe baseline is given 2 times"),
         ({"recipe": []}, "recipe has an empty list"),
-        ({"seed": 3}, "seed is set by the sweep"),
+        ({"seed": 3}, "seed is set by the sweep for each trial; seeds are given by their number"),
+        ({"name": "x"}, "name is set by the sweep for each trial; it is called after its row and its seed"),
         ({"spce": "cells"}, "did you mean 'space'"),
         ({"batch": list(range(1, 40)), "validation": [n / 100 for n in range(1, 40)]}, "make 1,521 rows; at most 1,000"),
     ],

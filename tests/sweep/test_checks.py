@@ -283,7 +283,7 @@ def test_a_row_without_one_of_its_seeds() -> None:
 def test_a_seed_that_may_still_finish_or_was_given_up_is_noted(state: str) -> None:
     finding = only(changed("variant1 p=0.5 dense", seed=1, state=state, test=None))
     assert (finding.severity, finding.rule, finding.where) == ("noted", "pairs", "variant1 p=0.5 dense")
-    assert finding.what == f"1 of 2 seeds did not finish: seed 1 ({state})"
+    assert finding.what == f"1 of 2 seeds are not finished: seed 1 ({state})"
     both = changed("variant1 p=0.5 dense", seed=1, state=state, test=None)
     failed = tuple(
         replace(one, state="failed", test=None) if one.name == "variant1 p=0.5 dense 0" else one for one in both.trials

@@ -198,6 +198,7 @@ def test_before_the_end_nothing_is_judged(state: str) -> None:
     left = TrialResult("more", "variant1 p=0.5", 5, state)  # type: ignore[arg-type]
     one = found(replace(results, trials=(*results.trials, left)))["variant1 above"]
     assert one.word == "no verdict" and "the sweep is not at its end (1 trial left)" in one.sentence
+    assert one.sentence.endswith("1 seed of 6 missing so far")
 
 
 def test_trials_that_were_stopped_early_allow_no_verdicts() -> None:
@@ -354,19 +355,19 @@ def test_where_one_may_lose_more_than_the_margin_or_less_it_says_so() -> None:
 @pytest.mark.parametrize(
     ("parameters", "word", "words"),
     [
-        ((100, 100), "holds", "the second has 1.00 times as many parameters; p"),
-        ((80, 120), "holds", "the second has 0.80 to 1.20 times as many parameters; p"),
+        ((100, 100), "holds", "the control has 1.00 times as many parameters; p"),
+        ((80, 120), "holds", "the control has 0.80 to 1.20 times as many parameters; p"),
         (
             (79, 100),
             "no verdict",
-            "the second has 0.79 to 1.00 times as many parameters, which is not about as many (0.8 to 1.25)",
+            "the control has 0.79 to 1.00 times as many parameters, which is not about as many (0.8 to 1.25)",
         ),
         (
             (100, 126),
             "no verdict",
-            "the second has 1.00 to 1.26 times as many parameters, which is not about as many (0.8 to 1.25)",
+            "the control has 1.00 to 1.26 times as many parameters, which is not about as many (0.8 to 1.25)",
         ),
-        ((100, None), "no verdict", "how many parameters both sides have is not known"),
+        ((100, None), "no verdict", "how many parameters the control has is not known"),
     ],
 )
 def test_a_dense_network_has_about_as_many_parameters(parameters: tuple[int | None, ...], word: str, words: str) -> None:

@@ -1,0 +1,53 @@
+"""`lnas reproduce table1` as a user types it: its plan, since the table itself takes long."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+
+Lnas = Callable[..., Result]
+
+SMALL = ("--space", "cells,channels=1,network_channels=2", "--levels", "0.5", "--seeds", "1", "--dry-run")
+
+
+@pytest.fixture(autouse=True)
+def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step is taken."""
+    monkeypatch.setattr("lnas.cli.sweep_plan._steps", lambda job: (0.0, 0.0))
+
+
+def test_the_plan_of_some_levels_with_other_sizes(lnas: Lnas) -> None:
+    found = lnas("reproduce", "table1", *SMALL, "--epochs", "10it:4it", "--json")
+    assert (found.exit_code, found.stderr) == (0, "")
+    plan = json.loads(found.stdout)
+    assert (plan["kind"], plan["scale"], plan["steps"]) == ("table1", "tiny", {"search": 20, "train": 16})
+    assert [(row["label"], row["shared"]) for row in plan["rows"]] == [
+        ("baseline", False),
+        ("variant1 p=0.5", True),
+        ("variant2 p=0.5", False),
+        ("generalized p=0.5", True),
+    ]
+
+
+def test_what_the_table_sets_is_left_out_of_the_environment_with_a_line_each(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = json.loads(lnas("reproduce", "table1", *SMALL, "--epochs", "10it:4it", "--json").stdout)["directory"]
+    for key, value in {"STRATEGY": "random", "RECIPE": "variant2", "PRUNE": "theta:one-shot", "SEED": "3"}.items():
+        monkeypatch.setenv(f"LNAS_{key}", value)
+    monkeypatch.setenv("LNAS_EPOCHS", "10it:4it")
+    found = lnas("reproduce", "table1", *SMALL, "--json")
+    assert found.exit_code == 0
+    assert json.loads(found.stdout)["directory"] == straight  # which is named after the plan
+    assert found.stderr.splitlines() == [
+        f"lnas: warning: LNAS_{key.upper()} is not read by lnas reproduce table1, which sets {key} itself"
+        for key in ("strategy", "recipe", "prune", "seed")
+    ]
+
+
+def test_half_of_the_training_is_at_the_end_of_an_epoch(lnas: Lnas) -> None:
+    refused = lnas("reproduce", "table1", *SMALL, "--epochs", "10:21")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "lnas: error: table1 prunes theta after half of the training, so its epochs must be an even number, not 21 as in 10:21;"
+        " use one more, or steps as in 500it\n"
+    )

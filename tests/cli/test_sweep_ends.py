@@ -1,0 +1,138 @@
+"""How a sweep ends before its end: trials that fail, and limits; and what a plan says of one that was begun."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from lnas.core.executor import Outcome
+from lnas.sweep.directory import SweepDirectory
+
+Lnas = Callable[..., Result]
+
+SPACE = "cells,channels=1,layers=3,nodes=1,network_channels=2,network_layers=3"
+TINY = ("--space", SPACE, "--epochs", "2it:2it", "--batch", "16")
+TWO = ("sweep", "--recipe", "baseline,variant1", "--sparsity", "0.5", "--seeds", "1", "--out", "mine", *TINY)
+
+FAILING = """
+import pathlib
+import lnas
+
+@lnas.hookimpl
+def lnas_importances(register):
+    register("fragile", "fragile:fragile", summary="magnitudes, unless a file is there")
+
+def fragile(tensors, masks, loss):
+    if pathlib.Path("broken").exists():
+        raise ValueError("it is broken")
+    return {name: tensor.detach().abs() for name, tensor in tensors.items()}
+"""
+
+
+def states(directory: str = "mine") -> dict[str, str]:
+    return {path.stem: json.loads(path.read_text())["state"] for path in Path(directory, "outcomes").glob("*-seed*.json")}
+
+
+def test_a_trial_that_fails_is_exit_code_3_and_the_next_call_tries_it_again(lnas: Lnas) -> None:
+    Path("fragile.py").write_text(FAILING)
+    Path("broken").touch()
+    Path("sweep.toml").write_text('prune = [["theta:one-shot,importance=fragile"], ["theta:one-shot"]]\nsparsity = 0.5\n')
+    words = ("--plugin", "fragile.py", "sweep", "--config", "sweep.toml", "--seeds", "1", "--out", "mine", *TINY)
+    failed = lnas(*words)
+    assert failed.exit_code == 3, failed.stderr
+    assert sorted(states().values()) == ["done", "failed"]
+    [outcome] = [found for found in map(SweepDirectory.open(Path("mine")).outcome, states()) if found["state"] == "failed"]
+    assert "it is broken" in outcome["reason"]
+    assert "lnas: error: 1 of 2 trials failed; mine/report.html says why" in failed.stderr
+
+    Path("broken").unlink()
+    mended = lnas(*words)
+    assert mended.exit_code == 0, mended.stderr
+    assert set(states().values()) == {"done"}
+
+
+def test_a_sweep_begins_no_more_trials_than_asked(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
+    first = lnas(*TWO, "--max-trials", "1")
+    assert first.exit_code == 0, first.stderr
+    assert states() == {"baseline-seed0": "done"}
+    assert "1 trial left; the same command goes on" in first.stdout
+
+    monkeypatch.setattr("lnas.cli.sweep_plan._steps", lambda job: (1.0, 2.0))
+    plan = json.loads(lnas(*TWO, "--dry-run", "--json").stdout)
+    assert (plan["trials"], plan["left"]) == (2, 1)
+    assert plan["seconds"] == 2 * 2.0  # the training of the other; its search is done
+    assert "Left" in lnas(*TWO, "--dry-run").stdout
+
+    second = lnas(*TWO, "--max-trials", "1")
+    assert (second.exit_code, "left; the same command" in second.stdout) == (0, False)
+    assert set(states().values()) == {"done"}
+
+
+def test_a_sweep_out_of_time_leaves_a_report(lnas: Lnas) -> None:
+    stopped = lnas(*TWO, "--max-time", "0.001s")
+    assert (stopped.exit_code, stopped.stdout) == (0, "")
+    assert stopped.stderr.startswith(
+        "Report: mine/report.html\nlnas: the time is over; what ran has saved a checkpoint; to go on: "
+    )
+    assert all(Path("mine", name).is_file() for name in ("report.html", "trials.csv", "rows.csv", "table.tex"))
+    assert json.loads(Path("mine/status.json").read_text())["state"] == "interrupted"
+    document = lnas(*TWO, "--max-time", "0.001s", "--json")
+    assert [trial["state"] for trial in json.loads(document.stdout)["trials"]] == ["waiting", "waiting"]
+
+
+def test_the_end_of_the_time_hides_no_trial_that_failed(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lnas.sweep import engine
+
+    def stopping(reason: int) -> Callable[..., engine.Counts]:
+        def run(self: engine.Engine, again: str) -> engine.Counts:
+            self._look()
+            self._end("trial", "baseline-seed0", Outcome("failed", "out of memory"))
+            raise engine.SweepInterrupted(reason, again)
+
+        return run
+
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
+    for reason, code in ((0, 3), (15, 143)):
+        monkeypatch.setattr(engine.Engine, "run", stopping(reason))
+        stopped = lnas(*TWO)
+        assert stopped.exit_code == code
+        assert ("lnas: error: 1 of 2 trials failed; mine/report.html says why" in stopped.stderr) == (code == 3)
+
+
+def test_a_plan_is_measured_with_the_threads_of_its_trials(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from lnas.cli import sweep_plan
+
+    seen: list[int] = []
+    monkeypatch.setattr(sweep_plan, "_steps", lambda job: seen.append(torch.get_num_threads()) or (1.0, 2.0))
+    before = torch.get_num_threads()
+    plan = json.loads(lnas(*TWO, "--threads", "2", "--dry-run", "--json").stdout)
+    assert (seen, plan["threads"], torch.get_num_threads()) == ([2, 2], 2, before)
+    assert plan["rows"] == [
+        {"label": "baseline", "trials": 1, "search": 2, "shared": False, "train": 2, "seconds": 4.0},
+        {"label": "variant1 p=0.5", "trials": 1, "search": 2, "shared": True, "train": 2, "seconds": 4.0},
+    ]
+    assert plan["seconds"] == 2 * 1.0 + 2 * (2 * 2.0)
+
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
+    lnas(*TWO, "--threads", "2", "--max-time", "0.001s")
+    seen.clear()
+    assert json.loads(lnas(*TWO, "--dry-run", "--json").stdout)["threads"] == 2  # it goes on with those it began with
+    assert set(seen) == {2}
+
+
+@pytest.mark.parametrize(
+    ("executor", "workers", "threads"), [("serial", 1, 7), ("lnas/process", 2, 3), ("ray", 2, 1), ("slurm", 1, 1)]
+)
+def test_the_cores_of_this_machine_are_shared_by_trials_that_run_here(
+    monkeypatch: pytest.MonkeyPatch, executor: str, workers: int, threads: int
+) -> None:
+    from lnas.cli import sweeping
+    from lnas.host.spec import Spec
+
+    monkeypatch.setattr(sweeping.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    assert sweeping._threads(workers, Spec(executor)) == threads
