@@ -142,9 +142,9 @@ def _write_names(axes: Axes, panel: Panel) -> None:
     low, high = axes.get_ylim()
     curves.sort(key=lambda pair: pair[0].own[-1])
     ends = [height * (curve.own[-1] - low) / (high - low) for curve, _ in curves]
-    right, width = axes.get_xlim()[1], WIDTH - _LEFT - _RIGHT
+    (left, right), width = axes.get_xlim(), WIDTH - _LEFT - _RIGHT
     for (curve, colour), end, place in zip(curves, ends, _apart(ends, _LABEL, height), strict=True):
-        stop = (len(curve.best) - 1) / (right - 1)
+        stop = (len(curve.best) - left) / (right - left)
         axes.plot(
             [stop, 1 + 4 / width, 1 + 9 / width],
             [end / height, place / height, place / height],

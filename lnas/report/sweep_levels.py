@@ -22,7 +22,7 @@ _HEIGHT, _LEGEND_ROW, _CHARACTER = 300, 18, 6.4
 _MOST_NAMED = 12
 """Lines of a figure that its legend names."""
 _APART, _AROUND = 0.006, 0.05
-"""Between the dots of two lines at one sparsity."""
+"""Between the dots of two lines at one sparsity, and on both sides of all."""
 _BEYOND = 1.0
 """How far a band may widen the picture, as a part of what the dots span: an interval of two seeds is 13 times their distance."""
 
