@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from lnas.report import svg
 from lnas.report.sweep_numbers import n_of
@@ -119,7 +119,7 @@ def _draw(figure: Figure, panel: Panel) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=3, labelsize=11)
     axes.set_xlabel("epoch of the training", fontsize=11)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True) if longest > 1 else FixedLocator([1]))
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     _write_names(axes, panel)
