@@ -1,5 +1,7 @@
 """`lnas reproduce`: the paper's experiment, with seeds and intervals."""
 
+import os
+
 import click
 
 from lnas.cli.settings import given, settings_but
@@ -41,8 +43,6 @@ def table1(context: click.Context, scale: str, levels: str | None) -> None:
     The rows are the baseline and, at every sparsity, Variant 1, Variant 2 and generalized LNAS, which the paper does not
     measure.  Run it again to go on where it was stopped.
     """
-    import os
-
     from lnas.sweep.axes import fractions, listed
     from lnas.sweep.sources import laid, of_command_line, of_environment
     from lnas.sweep.table1 import LEVELS

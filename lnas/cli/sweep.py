@@ -1,5 +1,8 @@
 """`lnas sweep`: recipes by sparsities by seeds, as one experiment."""
 
+import os
+from pathlib import Path
+
 import click
 
 from lnas.cli.settings import given, settings_but
@@ -36,9 +39,6 @@ def sweep(context: click.Context, recipe: str | None, sparsity: str | None, file
     Each trial is a run of its own; trials whose search is the same share it.  The same command goes on where a sweep was
     stopped: what is finished is not run again.
     """
-    import os
-    from pathlib import Path
-
     from lnas.sweep.axes import NOT_OF_A_TRIAL, listed, rows
     from lnas.sweep.sources import laid, of_command_line, of_environment, of_file
 

@@ -130,6 +130,8 @@ def _check_levels(levels: Sequence[float]) -> None:
     for level in levels:
         if not 0 < level < 1:
             raise SparsityError(f"level {level!r} is outside (0, 1); the baseline is the row that prunes nothing")
+        if float(f"{level:g}") != level:
+            raise ConfigError(f"level {level!r} has more digits than a row shows; six are read")
         if list(levels).count(level) > 1:
             raise ConfigError(f"level {level:g} is given twice; a row is run once for each seed")
 

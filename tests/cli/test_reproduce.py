@@ -1,7 +1,9 @@
 """`lnas reproduce table1` as a user types it: its plan, since the table itself takes long."""
 
 import json
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -12,9 +14,10 @@ SMALL = ("--space", "cells,channels=1,network_channels=2", "--levels", "0.5", "-
 
 
 @pytest.fixture(autouse=True)
-def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No step is taken."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step is taken, and no page is drawn."""
     monkeypatch.setattr("lnas.cli.sweep_plan._steps", lambda job: (0.0, 0.0))
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
 
 
 def test_the_plan_of_some_levels_with_other_sizes(lnas: Lnas) -> None:
@@ -51,3 +54,26 @@ def test_half_of_the_training_is_at_the_end_of_an_epoch(lnas: Lnas) -> None:
         "lnas: error: table1 prunes theta after half of the training, so its epochs must be an even number, not 21 as in 10:21;"
         " use one more, or steps as in 500it\n"
     )
+
+
+def test_the_strategy_is_the_papers_whatever_a_data_set_suggests(lnas: Lnas) -> None:
+    Path("other.py").write_text(
+        """
+import lnas
+from lnas.builtin.datasets import digits
+
+@lnas.hookimpl
+def lnas_datasets(register):
+    register("other", "other:other", summary="the digits, and another strategy")
+
+def other():
+    made = digits()
+    made.suggested = {"strategy": {"name": "random"}}
+    return made
+"""
+    )
+    words = ("--plugin", "other.py", "reproduce", "table1", *SMALL[:-1], "--epochs", "10it:4it", "--data", "other")
+    made = lnas(*words, "--out", "mine", "--max-time", "0.001s")
+    assert made.exit_code == 0, made.stderr
+    trials = json.loads(Path("mine/plan.json").read_text())["trials"]
+    assert {tomllib.loads(trial["config"])["strategy"] for trial in trials} == {"darts"}

@@ -35,7 +35,8 @@ def states(directory: str = "mine") -> dict[str, str]:
     return {path.stem: json.loads(path.read_text())["state"] for path in Path(directory, "outcomes").glob("*-seed*.json")}
 
 
-def test_a_trial_that_fails_is_exit_code_3_and_the_next_call_tries_it_again(lnas: Lnas) -> None:
+def test_a_trial_that_fails_is_exit_code_3_and_the_next_call_tries_it_again(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
     Path("fragile.py").write_text(FAILING)
     Path("broken").touch()
     Path("sweep.toml").write_text('prune = [["theta:one-shot,importance=fragile"], ["theta:one-shot"]]\nsparsity = 0.5\n')

@@ -106,3 +106,17 @@ def test_sweep_toml_makes_the_same_plan_again(lnas: Lnas, monkeypatch: pytest.Mo
     assert elsewhere.exit_code == 0, elsewhere.stderr
     assert json.loads(Path("there/plan.json").read_text()) == before
     assert tomllib.loads(Path("there/sweep.toml").read_text()) == text
+
+
+def test_of_all_controls_those_that_cannot_be_are_a_warning_and_stay_asked_for(lnas: Lnas) -> None:
+    Path("sweep.toml").write_text(f'{TINY}prune = ["theta:one-shot,rewind=1it,sparsity=0.5"]\n')
+    words = ("sweep", "--config", "sweep.toml", "--seeds", "1", "--out", "here", *NONE_NOW)
+    made = lnas(*words, "--controls", "all")
+    assert made.exit_code == 0, made.stderr
+    assert [row["control"] for row in json.loads(Path("here/plan.json").read_text())["rows"]] == [None, "random-mask", "dense"]
+    assert tomllib.loads(Path("here/sweep.toml").read_text())["controls"] == ["all"]
+    assert made.stderr.startswith(
+        "lnas: warning: control reinit is left out behind 1 row; row 'variant1 reinit': reinit begins at step 0, and"
+    )
+    refused = lnas(*words, "--controls", "reinit")
+    assert (refused.exit_code, refused.stderr.startswith("lnas: error: row 'variant1 reinit'")) == (2, True)
