@@ -1,6 +1,7 @@
 """The plugins that come with lnas keep their contract as `lnas plugins check` asks for it, which knows nothing of their tests.
 
-Those whose check takes longest (importances, nasbench201, tensorboard, mlflow, ray, slurm) run the same suites in their own tests alone.
+Those whose check takes longest (importances, nasbench201, tensorboard, mlflow, ray, slurm) run the same suites in their own tests
+alone.
 So does the rule that kills a run, for all but one.
 """
 

@@ -19,8 +19,8 @@ from lnas.report.table import duration, percent
 from lnas.report.text import line
 from lnas.sweep.collect import course
 from lnas.sweep.directory import SweepDirectory
-from lnas.sweep.engine import Told
 from lnas.sweep.planned import SweepPlan
+from lnas.sweep.told import Told
 
 PER_SECOND = 2
 """Drawings; each reads a small file of every trial that runs."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from lnas.core.executor import Executor
     from lnas.host.signals import Limits
     from lnas.sweep.directory import SweepDirectory
-    from lnas.sweep.engine import Counts, SweepInterrupted, Told
     from lnas.sweep.planned import SweepPlan
+    from lnas.sweep.told import Counts, SweepInterrupted, Told
 
 FAILED = 3
 """Exit code where a trial has failed."""
@@ -44,6 +44,7 @@ def run_what_is_left(
 
     with _executor(session, how) as executor:
         directory = SweepDirectory.create(path, plan, config=config)
+        output.note(f"{len(plan.trials):,} trials of {len(plan.rows):,} rows, in {path}")
         with directory.locked():
             counts, stopped = _run(session, directory, plan, executor, how, ends, command)
     if stopped is not None:
@@ -78,7 +79,9 @@ def _run(
 ) -> "tuple[Counts, SweepInterrupted | None]":
     """How the trials stand after this call, and what stopped it."""
     from lnas.cli.sweep_progress import watching
-    from lnas.sweep.engine import Engine, Surroundings, SweepInterrupted
+    from lnas.sweep.engine import Engine
+    from lnas.sweep.told import SweepInterrupted
+    from lnas.sweep.work import Surroundings
 
     surroundings = Surroundings(
         os.getcwd(),

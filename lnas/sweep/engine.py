@@ -9,20 +9,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from signal import Signals
 from typing import Literal, TypeAlias
 
-from lnas.core.errors import LnasError
-from lnas.core.executor import Executor, Outcome, Plain, Work
+from lnas.core.executor import Executor, Outcome, Work
 from lnas.host.adopt import whole
-from lnas.host.signals import OUT_OF_TIME, UNLIMITED, Limits, StopRequest, listening
+from lnas.host.signals import UNLIMITED, Limits, StopRequest, listening
 from lnas.sweep.collect import course
 from lnas.sweep.deaths import Deaths
 from lnas.sweep.directory import SweepDirectory
 from lnas.sweep.planned import SweepPlan, Trial
 from lnas.sweep.rungs import Rungs
 from lnas.sweep.stopping import rule
-from lnas.sweep.work import SEARCH, TRIAL, signal_of
+from lnas.sweep.told import Counts, Kind, SweepInterrupted, Told
+from lnas.sweep.work import SEARCH, TRIAL, Surroundings, signal_of
 
 PAUSE = 0.5
 """Seconds between two looks at signals and the clock, while trials run."""
@@ -30,75 +29,7 @@ PAUSE = 0.5
 GRACE = 60.0
 """Seconds that what runs has to save a checkpoint and end, once the sweep is asked to stop."""
 
-Kind: TypeAlias = Literal["trial", "search"]
 State: TypeAlias = Literal["waiting", "running", "done", "failed", "stopped"]
-
-
-@dataclass(frozen=True)
-class Told:
-    """Something that happened, for who watches.
-
-    Attributes:
-        kind: of what it is about.
-        name: of a trial, or the key of a search.
-        what: "began", "done", "failed", "stopped" (given up for good), "paused" (it waits for others, or for the next call),
-            "lost" (its worker died; it is tried again).
-        reason: why, in one line.
-    """
-
-    kind: Kind
-    name: str
-    what: Literal["began", "done", "failed", "stopped", "paused", "lost"]
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How the trials of a sweep stand."""
-
-    finished: int
-    failed: int
-    stopped: int
-    left: int
-
-
-class SweepInterrupted(LnasError):
-    """The sweep was stopped; every run in it has a checkpoint.
-
-    The exit code is 128 and the number of the signal, or 0 where that was foreseen.
-    """
-
-    def __init__(self, reason: int, again: str) -> None:
-        self.exit_code = 128 + reason if reason > 0 else 0
-        why = Signals(reason).name if reason > 0 else "the time is over" if reason == OUT_OF_TIME else "asked to stop"
-        super().__init__(f"{why}; what ran has saved a checkpoint; to go on: {again}")
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What all work of a sweep is told.
-
-    Attributes:
-        folder: where relative paths begin.
-        command: what was typed.
-        no_plugins, disable, files: the switches of the plugins.
-    """
-
-    folder: str
-    command: tuple[str, ...] = ()
-    no_plugins: bool = False
-    disable: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-
-    def arguments(self) -> dict[str, Plain | tuple[str, ...]]:
-        """As keywords of `lnas.sweep.work`."""
-        return {
-            "folder": self.folder,
-            "command": self.command,
-            "no_plugins": self.no_plugins,
-            "disable": self.disable,
-            "files": self.files,
-        }
 
 
 @dataclass

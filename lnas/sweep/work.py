@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 from typing import TypeVar
@@ -29,6 +30,33 @@ PATIENCE = 30.0
 """Seconds to wait for a worker whose sweep was killed: it notices, saves and ends."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all work of a sweep is told.
+
+    Attributes:
+        folder: where relative paths begin.
+        command: what was typed.
+        no_plugins, disable, files: the switches of the plugins.
+    """
+
+    folder: str
+    command: tuple[str, ...] = ()
+    no_plugins: bool = False
+    disable: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def arguments(self) -> dict[str, Plain | tuple[str, ...]]:
+        """As keywords of `lnas.sweep.work`."""
+        return {
+            "folder": self.folder,
+            "command": self.command,
+            "no_plugins": self.no_plugins,
+            "disable": self.disable,
+            "files": self.files,
+        }
 
 
 def trial(

@@ -13,9 +13,9 @@ from lnas.cli.sweep_progress import Watch
 from lnas.core.executor import Outcome
 from lnas.host import durable
 from lnas.sweep.directory import SweepDirectory
-from lnas.sweep.engine import Told
 from lnas.sweep.planned import SweepPlan, Trial
 from lnas.sweep.results import Row
+from lnas.sweep.told import Told
 
 NAMES = ("a", "b", "c", "d")
 PLAN = SweepPlan(

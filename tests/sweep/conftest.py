@@ -9,9 +9,11 @@ from lnas.core.executor import Executor
 from lnas.host.plugins import Host
 from lnas.sweep.axes import rows
 from lnas.sweep.directory import SweepDirectory
-from lnas.sweep.engine import Counts, Engine, Surroundings, Told
+from lnas.sweep.engine import Engine
 from lnas.sweep.planned import SweepPlan
 from lnas.sweep.planning import Planner
+from lnas.sweep.told import Counts, Told
+from lnas.sweep.work import Surroundings
 
 TINY = {
     "space": "cells,channels=1,layers=3,nodes=1,network_channels=2,network_layers=3",

@@ -17,9 +17,9 @@ from lnas.core.executor import Executor, Outcome, Work
 from lnas.host import checkpoint, durable
 from lnas.sweep.deaths import PAUSES
 from lnas.sweep.directory import SweepDirectory
-from lnas.sweep.engine import Counts, SweepInterrupted
 from lnas.sweep.planned import SweepPlan, Trial
 from lnas.sweep.results import Row
+from lnas.sweep.told import Counts, SweepInterrupted
 
 from .conftest import run
 

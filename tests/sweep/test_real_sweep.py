@@ -22,8 +22,8 @@ from lnas.host.toml import parse
 from lnas.host.verify import verify
 from lnas.sweep.collect import collect
 from lnas.sweep.directory import SweepDirectory
-from lnas.sweep.engine import Counts
 from lnas.sweep.results import Results
+from lnas.sweep.told import Counts
 
 from .conftest import planned, run
 
