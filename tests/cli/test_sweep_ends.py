@@ -76,7 +76,8 @@ def test_a_sweep_out_of_time_leaves_a_report(lnas: Lnas) -> None:
     stopped = lnas(*TWO, "--max-time", "0.001s")
     assert (stopped.exit_code, stopped.stdout) == (0, "")
     assert stopped.stderr.startswith(
-        "Report: mine/report.html\nlnas: the time is over; what ran has saved a checkpoint; to go on: "
+        "2 trials of 2 rows, in mine\nReport: mine/report.html\n"
+        "lnas: the time is over; what ran has saved a checkpoint; to go on: "
     )
     assert all(Path("mine", name).is_file() for name in ("report.html", "trials.csv", "rows.csv", "table.tex"))
     assert json.loads(Path("mine/status.json").read_text())["state"] == "interrupted"
