@@ -170,9 +170,13 @@ class Registry:
         for record in missing:
             if any((part.kind, part.name) == (kind, name) for part in record.components):
                 raise _unavailable(kind, name, record)
-        if (extra := self.uninstalled(name, kind)) is not None:
+        extra = self.uninstalled(name, kind)
+        if extra is not None and not missing:
             raise PluginError(not_installed(kind, name, extra[1]))
-        raise self._nowhere(kind, name, missing)
+        nowhere = self._nowhere(kind, name, missing)
+        if extra is not None:  # a plugin that is missing may have it, and so has one of ours
+            raise PluginError(f"{nowhere}; or install it with: pip install 'lnas[{extra[1]}]'")
+        raise nowhere
 
     def uninstalled(self, name: str, kind: str | None = None) -> tuple[str, str] | None:
         """Kind and extra of a first-party part whose distribution is not installed; None where there is no such part."""

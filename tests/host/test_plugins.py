@@ -46,7 +46,7 @@ def test_the_built_in_parts_come_through_the_hooks_and_can_all_be_loaded() -> No
         "space": ["cells"],
         "schedule": ["iterative", "never", "one-shot"],
         "target": ["alpha", "theta"],
-        "importance": ["magnitude", "probability", "random"],
+        "importance": ["magnitude", "probability", "random", "shuffled"],
         "recipe": ["baseline", "generalized", "variant1", "variant2"],
         "dataset": ["cifar10", "cifar100", "digits", "fashion_mnist", "folder", "mnist"],
         "observer": [],

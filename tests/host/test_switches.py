@@ -131,7 +131,7 @@ def test_trace_shows_each_call_of_a_hook(capsys: pytest.CaptureFixture[str]) -> 
     Host(switches=Switches.of({"LNAS_TRACE_PLUGINS": "1"}))
     lines = capsys.readouterr().err.splitlines()
     assert "lnas: trace: lnas_schedules of plugin one (lnas-one 0.3): cubic" in lines
-    assert len(lines) == 9  # seven hooks of lnas itself
+    assert len(lines) == 10  # eight hooks of lnas itself
     Host(switches=Switches())
     assert capsys.readouterr().err == ""
 
