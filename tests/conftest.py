@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from lnas.builtin.cells import CellSpace
 from lnas.core.types import Loss, Predict, Task
 
 torch.set_num_threads(1)  # the bits of a convolution depend on the number of threads
+hypothesis.settings.register_profile("lnas", deadline=None)  # no test depends on how busy the machine is
+hypothesis.settings.load_profile("lnas")
 
 TASK = Task((1, 6, 6), 3)
 
