@@ -22,6 +22,16 @@ Examples:
 FIXED = ("strategy", "recipe", "prune", "sparsity", "seed", "observe", "cost", "out", "name", "config")
 """Options of a run that the experiment sets by itself, or has no use for."""
 
+OF_THE_SCALE = {
+    "space": "cells of the scale's sizes",
+    "data": "digits for tiny; small and paper have to be told",
+    "epochs": "5:10 for tiny, 4:8 for small, 10:20 for paper",
+    "batch": "64 for tiny and paper, 128 for small",
+    "validation": "0.3 for tiny, else 0.1",
+    "train": "lr=0.2 for tiny, lr=0.1 for small, lr=0.025 for paper",
+}
+"""What stands in the place of the defaults of a run."""
+
 STRATEGY = {"strategy": "darts"}
 """The paper's, whatever a data set suggests."""
 
@@ -34,7 +44,7 @@ def reproduce() -> None:
 @reproduce.command(epilog=EXAMPLES, short_help="Table 1: both variants and generalized LNAS at eight sparsities.")
 @click.option("--scale", metavar="NAME", default="tiny", help="tiny, small or paper.  [default: tiny]")
 @click.option("--levels", metavar="FRACTION,...", help="Some of the sparsities.  [default: the eight of Table 1]")
-@settings_but(*FIXED)
+@settings_but(*FIXED, defaults=OF_THE_SCALE)
 @sweeping
 @click.pass_context
 def table1(context: click.Context, scale: str, levels: str | None) -> None:

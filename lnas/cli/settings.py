@@ -5,7 +5,8 @@ They reach the host as the text that was typed, for the host alone says what a v
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -33,14 +34,17 @@ class _Setting:
     kind: str | None = None
     """Of the parts that its value may name."""
     several: bool = False
+    default: str | None = None
+    """In words."""
 
 
 SETTINGS = (
     _Setting(
         "strategy",
         "SPEC",
-        "Search strategy: a name, and perhaps options as in darts,unrolled=exact.  [default: darts]",
+        "Search strategy: a name, and perhaps options as in darts,unrolled=exact.",
         "strategy",
+        default="darts",
     ),
     _Setting(
         "prune",
@@ -52,40 +56,43 @@ SETTINGS = (
     _Setting(
         "recipe",
         "NAME",
-        "baseline, variant1, variant2 or generalized: a short way to write the prune lines.  [default: that of the prune lines]",
+        "baseline, variant1, variant2 or generalized: a short way to write the prune lines.",
         "recipe",
+        default="that of the prune lines",
     ),
     _Setting("sparsity", "FRACTION", "Fraction that every prune line removes in the end, in [0, 1)."),
-    _Setting("space", "SPEC", "Search space, as in cells,channels=16,layers=8.  [default: cells]", "space"),
-    _Setting("data", "SPEC", "Data set, as in folder,root=DIR for a folder of pictures a class.  [default: digits]", "dataset"),
+    _Setting("space", "SPEC", "Search space, as in cells,channels=16,layers=8.", "space", default="cells"),
+    _Setting("data", "SPEC", "Data set, as in folder,root=DIR for a folder of pictures a class.", "dataset", default="digits"),
     _Setting(
         "epochs",
         "SEARCH:TRAIN",
-        "Length of search and retraining, in epochs or, as in 500it, in steps.  [default: what suits the data, else 10:20]",
+        "Length of search and retraining, in epochs or, as in 500it, in steps.",
+        default="what suits the data, else 10:20",
     ),
-    _Setting("batch", "N", "Pictures in a batch.  [default: what suits the data, else 64]"),
-    _Setting("validation", "FRACTION", "Fraction of the training pictures that is held out.  [default: 0.1]"),
+    _Setting("batch", "N", "Pictures in a batch.", default="what suits the data, else 64"),
+    _Setting("validation", "FRACTION", "Fraction of the training pictures that is held out.", default="0.1"),
     _Setting("train", "KEY=VALUE,...", "Options of the retraining; `lnas components train` lists them."),
-    _Setting("seed", "N", "Root of all random streams.  [default: 0]"),
-    _Setting("device", "NAME", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.  [default: auto]"),
-    _Setting("precision", "NAME", "float32, tf32, bf16 or float64.  [default: float32]"),
+    _Setting("seed", "N", "Root of all random streams.", default="0"),
+    _Setting("device", "NAME", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.", default="auto"),
+    _Setting("precision", "NAME", "float32, tf32, bf16 or float64.", default="float32"),
     _Setting(
         "deterministic",
         "BOOLEAN",
-        "Whether a GPU uses only algorithms that give the same bytes every time; false is faster, and not exact when resumed.  "
-        "[default: true]",
+        "Whether a GPU uses only algorithms that give the same bytes every time; false is faster, and not exact when resumed.",
+        default="true",
     ),
     _Setting(
         "on_nan",
         "stop|rollback:N",
         "What to do where a loss or a gradient is not finite: stop, or go back to the last checkpoint and give that step another "
-        "batch, up to N times.  [default: stop]",
+        "batch, up to N times.",
+        default="stop",
     ),
-    _Setting("keep", "N", "How many of the newest checkpoints stay, beside the best of those made.  [default: 2]"),
+    _Setting("keep", "N", "How many of the newest checkpoints stay, beside the best of those made.", default="2"),
     _Setting("observe", "SPEC", "Observer of a plugin that is told what happens; may be repeated.", "observer", several=True),
     _Setting("cost", "SPEC", "Measure of a plugin that the network is put to at the end; may be repeated.", "cost", several=True),
-    _Setting("out", "FOLDER", "Folder of the run directories.  [default: runs]"),
-    _Setting("name", "NAME", "Name of the run directory.  [default: made of recipe, data and seed]"),
+    _Setting("out", "FOLDER", "Folder of the run directories.", default="runs"),
+    _Setting("name", "NAME", "Name of the run directory.", default="made of recipe, data and seed"),
     _Setting(FILE, "FILE", "TOML file with any of the options above; LNAS_* variables and this command line overrule it."),
 )
 
@@ -95,9 +102,12 @@ def settings(command: F) -> F:
     return settings_but()(command)
 
 
-def settings_but(*names: str) -> Callable[[F], F]:
-    """`settings` without those of these names, for a command that has its own."""
-    return lambda command: _with_options(command, [setting for setting in SETTINGS if setting.name not in names])
+def settings_but(*names: str, defaults: Mapping[str, str] = MappingProxyType({})) -> Callable[[F], F]:
+    """`settings` for a command with options of its own: without those of these names, and with its own words for defaults."""
+    chosen = [setting for setting in SETTINGS if setting.name not in names]
+    return lambda command: _with_options(
+        command, [replace(setting, default=defaults.get(setting.name, setting.default)) for setting in chosen]
+    )
 
 
 def _with_options(command: F, chosen: Sequence[_Setting]) -> F:
@@ -105,7 +115,7 @@ def _with_options(command: F, chosen: Sequence[_Setting]) -> F:
         command = click.option(
             f"--{setting.name.replace('_', '-')}",
             metavar=setting.metavar,
-            help=setting.help,
+            help=setting.help if setting.default is None else f"{setting.help}  [default: {setting.default}]",
             multiple=setting.several,
             expose_value=False,
             callback=_keep,

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from lnas.cli.reproduce import OF_THE_SCALE
+from lnas.sweep.table1 import SCALES
+
 Lnas = Callable[..., Result]
 
 SMALL = ("--space", "cells,channels=1,network_channels=2", "--levels", "0.5", "--seeds", "1", "--dry-run")
@@ -77,3 +80,19 @@ def other():
     assert made.exit_code == 0, made.stderr
     trials = json.loads(Path("mine/plan.json").read_text())["trials"]
     assert {tomllib.loads(trial["config"])["strategy"] for trial in trials} == {"darts"}
+
+
+@pytest.mark.parametrize("key", ["epochs", "train"])
+def test_the_help_says_what_each_scale_has(key: str) -> None:
+    assert OF_THE_SCALE[key] == ", ".join(f"{scale.settings[key]} for {name}" for name, scale in SCALES.items())
+
+
+def test_the_help_says_which_batch_and_how_many_held_out_pictures_each_scale_has() -> None:
+    assert {name: scale.settings["batch"] for name, scale in SCALES.items()} == {"tiny": "64", "small": "128", "paper": "64"}
+    assert OF_THE_SCALE["batch"] == "64 for tiny and paper, 128 for small"
+    assert {name: scale.settings.get("validation") for name, scale in SCALES.items()} == {
+        "tiny": "0.3",
+        "small": None,
+        "paper": None,
+    }
+    assert OF_THE_SCALE["validation"] == "0.3 for tiny, else 0.1"
