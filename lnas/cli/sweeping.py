@@ -107,7 +107,7 @@ def _planned(session: Session, request: Request, how: How, threads: int) -> "tup
     from lnas.sweep.planning import Planner
 
     preview = Preview(measuring=how.dry_run, threads=threads)
-    planner = Planner(session.host(), None, {}, preview.look)  # the settings hold what file and environment say
+    planner = Planner(session.host(), preview.look)
     plan = planner.plan(
         request.planned,
         seeds=how.seeds,

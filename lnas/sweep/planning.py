@@ -1,15 +1,14 @@
 """From rows and seeds to a plan: every name is resolved, every row is built once, and whatever cannot work is refused."""
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from lnas.core.data import Dataset
 from lnas.core.errors import ConfigError, LnasError
 from lnas.host.assemble import build, load_dataset, resolve
-from lnas.host.config import Config, Layer
+from lnas.host.config import Config
 from lnas.host.foreign import aside
 from lnas.host.job import Job
 from lnas.host.plugins import Host
@@ -28,16 +27,12 @@ class Planner:
     """Makes the plan of a sweep.
 
     Attributes:
-        host: where names come from.
-        file: what a configuration file says of every trial.
-        environment: `os.environ`.
+        host: where names come from.  A row's settings hold what the user's file and environment say.
         look: is shown each row's job once it is built, and the row.
         notes: what a user should know of the plans that were made, in a line each.
     """
 
     host: Host
-    file: Layer | None = None
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     look: Callable[[Row, Job], None] = lambda row, job: None
     notes: list[str] = field(default_factory=list)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
@@ -88,13 +83,7 @@ class Planner:
 
     def _resolved(self, planned: PlannedRow) -> tuple[Row, Config]:
         with _in_row(planned.row), aside():
-            merged, _ = resolve(
-                self.host,
-                file=self.file,
-                environment={key: value for key, value in self.environment.items() if key not in ("LNAS_SEED", "LNAS_OUT")},
-                command_line=planned.settings,
-                load=self._load,
-            )
+            merged, _ = resolve(self.host, file=None, environment={}, command_line=planned.settings, load=self._load)
         config = as_run(merged.config, 0)
         recipe = config.recipe or "baseline"
         label = planned.row.label if planned.row.recipe else planned.row.label.replace("pruned", recipe, 1)

@@ -30,7 +30,7 @@ def names_of_the_built_in_parts(built_in_parts_only: None) -> None:
 
 def planned(*, seeds: int = 1, controls: Sequence[str] = (), stopping: str | None = None, **settings: object) -> SweepPlan:
     """The plan of a tiny sweep."""
-    return Planner(Host(), None, {}).plan(rows({**TINY, **settings}), seeds=seeds, controls=controls, stopping=stopping)
+    return Planner(Host()).plan(rows({**TINY, **settings}), seeds=seeds, controls=controls, stopping=stopping)
 
 
 def run(directory: SweepDirectory, plan: SweepPlan, executor: Executor, *, most: int | None = None) -> tuple[Counts, list[Told]]:

@@ -199,7 +199,7 @@ def test_what_cannot_be_is_refused(control: str, settings: dict[str, object], sa
 
 def test_the_controls_of_a_row_share_its_search(host: Host) -> None:
     row = PlannedRow(Row("variant1 p=0.5", "variant1", 0.5), {**SETTINGS, "recipe": "variant1"})
-    plan = Planner(host, None, {}).plan([row], seeds=1, controls=["random-mask", "reinit", "dense", "random-alpha"])
+    plan = Planner(host).plan([row], seeds=1, controls=["random-mask", "reinit", "dense", "random-alpha"])
     assert [made.label for made in plan.rows] == [f"variant1 p=0.5{name}" for name in ("", " random-mask", " reinit", " dense")]
     assert len({trial.search for trial in plan.trials}) == 1 and len(plan.searches) == 1
 

@@ -43,14 +43,14 @@ def test_the_limits_of_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="seeds must be 1 to 1000, not 1001"):
         planned(seeds=1001)
     monkeypatch.setattr("lnas.sweep.planning.TRIALS_AT_MOST", 3)
-    planner = Planner(Host(), None, {}, look=lambda row, job: pytest.fail("a row was built"))
+    planner = Planner(Host(), look=lambda row, job: pytest.fail("a row was built"))
     settings = rows({**TINY, "recipe": "variant1", "sparsity": 0.5})
     with pytest.raises(ConfigError, match="3 rows with 2 seeds are 6 trials; at most 3 are run"):
         planner.plan(settings, seeds=2, controls=["random-mask", "reinit"])
 
 
 def with_controls(controls: Sequence[str], *, lenient: bool, **settings: object) -> tuple[SweepPlan, list[str]]:
-    planner = Planner(Host(), None, {})
+    planner = Planner(Host())
     plan = planner.plan(rows({**TINY, **settings}), seeds=1, controls=controls, lenient=lenient)
     return plan, planner.notes
 
@@ -89,5 +89,5 @@ def test_who_looks_at_a_job_is_in_its_row_and_may_not_print_results(capsys: pyte
         raise LnasError("no step can be taken")
 
     with pytest.raises(LnasError, match="^row 'baseline': no step can be taken"):
-        Planner(Host(), None, {}, look).plan(rows(TINY), seeds=1)
+        Planner(Host(), look).plan(rows(TINY), seeds=1)
     assert capsys.readouterr() == ("", "looked\n")
