@@ -1,6 +1,5 @@
 """The directory of a sweep: its plan, the runs in it, and what became of each."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from lnas.core.errors import ConfigError, RunError
 from lnas.core.executor import Outcome
 from lnas.host import documents, durable, lock
 from lnas.host.rundir import RunDirectory
-from lnas.sweep.planned import SweepPlan
+from lnas.sweep.planned import SweepPlan, difference
 
 _ASIDE = re.compile(r"\..+\.tmp")
 """What a write left that was interrupted by a kill."""
@@ -216,7 +215,7 @@ class SweepDirectory:
         there, wanted = self.plan(), plan
         if there == wanted:
             return
-        raise ConfigError(f"{self.path} holds another sweep: {_difference(there, wanted)}; choose another --out")
+        raise ConfigError(f"{self.path} holds another sweep: {difference(there, wanted)}; choose another --out")
 
 
 def _is_free(path: Path) -> bool:
@@ -226,33 +225,3 @@ def _is_free(path: Path) -> bool:
     return names <= {".lnas-sweep", "sweep.toml", "trials", "searches", "outcomes", "lock"} and (
         not trials.is_dir() or not any(trials.iterdir())
     )
-
-
-def _difference(there: SweepPlan, wanted: SweepPlan) -> str:
-    """The first thing in which two plans differ, in words."""
-    for key in ("kind", "scale", "seeds", "threads", "stopping"):
-        if (old := getattr(there, key)) != (new := getattr(wanted, key)):
-            return f"{key} {_words(old)}, not {_words(new)}"
-    old_rows, new_rows = [row.label for row in there.rows], [row.label for row in wanted.rows]
-    if old_rows != new_rows:
-        missing = [label for label in new_rows if label not in old_rows]
-        more = [label for label in old_rows if label not in new_rows]
-        return (
-            f"it has no row {missing[0]!r}"
-            if missing
-            else f"it has a row {more[0]!r}"
-            if more
-            else "its rows are in another order"
-        )
-    for old_trial, new_trial in zip(there.trials, wanted.trials, strict=True):
-        before, after = old_trial.config.splitlines(), new_trial.config.splitlines()
-        for line in after:
-            if line not in before:
-                return f"trial {old_trial.name} was planned without {line!r}"
-        if before != after:
-            return f"trial {old_trial.name} was planned with {next(line for line in before if line not in after)!r}"
-    return "it shares its searches otherwise"
-
-
-def _words(value: object) -> str:
-    return json.dumps(value)

@@ -1,6 +1,7 @@
 """What a sweep is going to run: its rows, its trials, and the searches that several of them begin with."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -138,3 +139,29 @@ def as_run(config: Config, seed: int) -> Config:
 def text_of(config: Config) -> str:
     """As TOML, without where its run lies."""
     return "".join(line for line in to_toml(config).splitlines(keepends=True) if not line.startswith("out = "))
+
+
+def difference(there: SweepPlan, wanted: SweepPlan) -> str:
+    """The first thing in which two plans differ, in words."""
+    for key in ("kind", "scale", "seeds", "threads", "stopping"):
+        if (old := getattr(there, key)) != (new := getattr(wanted, key)):
+            return f"{key} {json.dumps(old)}, not {json.dumps(new)}"
+    old_rows, new_rows = [row.label for row in there.rows], [row.label for row in wanted.rows]
+    if old_rows != new_rows:
+        missing = [label for label in new_rows if label not in old_rows]
+        more = [label for label in old_rows if label not in new_rows]
+        return (
+            f"it has no row {missing[0]!r}"
+            if missing
+            else f"it has a row {more[0]!r}"
+            if more
+            else "its rows are in another order"
+        )
+    for old_trial, new_trial in zip(there.trials, wanted.trials, strict=True):
+        before, after = old_trial.config.splitlines(), new_trial.config.splitlines()
+        for line in after:
+            if line not in before:
+                return f"trial {old_trial.name} was planned without {line!r}"
+        if before != after:
+            return f"trial {old_trial.name} was planned with {next(line for line in before if line not in after)!r}"
+    return "it shares its searches otherwise"
