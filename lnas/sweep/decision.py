@@ -83,14 +83,16 @@ def word_together(hypothesis: Hypothesis, words: Sequence[Word]) -> Word:
 def deciding(hypothesis: Hypothesis, pairs: Sequence[Paired], words: Sequence[Word]) -> int:
     """The contrast whose numbers stand for the whole.
 
-    Of "some", the one that lies highest above the bound, in widths of its interval, among those that have the word of the whole
-    if any has; one without an interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
+    Of "some", among those that have the word of the whole if any has: where the claim holds, the one that lies highest above the
+    bound in widths of its interval, the most certain; else the one of the largest difference, the nearest to holding.  One without
+    an interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
     """
     places = range(len(pairs))
     if hypothesis.rule == "some":
         whole = word_together(hypothesis, words)
         candidates = [place for place in places if words[place] == whole] or list(places)
-        return max(candidates, key=lambda place: _height(pairs[place]))
+        by = _height if whole == "holds" else _mean
+        return max(candidates, key=lambda place: by(pairs[place]))
     failing = [place for place in places if _may_fail(pairs[place])]
     if failing:
         return min(failing, key=lambda place: (_corrected(pairs[place], len(pairs)), _height(pairs[place])))
@@ -130,9 +132,13 @@ def _values(results: Results, label: str, measure: Measure) -> Mapping[int, floa
     return found
 
 
+def _mean(pair: Paired) -> tuple[bool, float]:
+    """The difference; what has no interval lies below all that have one."""
+    return pair.interval is not None, float("-inf") if pair.mean is None else pair.mean
+
+
 def _height(pair: Paired) -> tuple[bool, float]:
-    """How far it lies above the bound; after all that have no interval."""
-    above = float("-inf") if pair.mean is None else pair.mean - pair.bound
-    if pair.interval is None:
-        return False, above
-    return True, above / (pair.interval[1] - pair.interval[0])
+    """How far it lies above the bound in widths of its interval; what has none lies below all that have one."""
+    sure, mean = _mean(pair)
+    above = mean - pair.bound
+    return sure, above if pair.interval is None else above / (pair.interval[1] - pair.interval[0])

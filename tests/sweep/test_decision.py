@@ -96,12 +96,23 @@ def test_every_holds_with_the_largest_p_for_all() -> None:
     assert deciding(ask, (surer, ABOVE), ["holds", "holds"]) == 1
 
 
-def test_of_some_the_one_that_lies_highest_in_widths_of_its_interval_stands_for_all() -> None:
+def test_of_some_that_holds_the_most_certain_stands_for_all() -> None:
     ask = Hypothesis("k", "c", (PAIR, PAIR, PAIR), rule="some")
     sure = Paired(5, 0.02, (0.019, 0.021), (0.0195, 0.0205), 0.0001)
     alone = Paired(1, 0.9)
-    assert deciding(ask, (alone, ABOVE, sure), ["no verdict"] * 3) == 2
+    assert deciding(ask, (alone, ABOVE, sure), ["no verdict", "holds", "holds"]) == 2
     assert deciding(ask, (alone, ABOVE, sure), ["no verdict", "holds", "no verdict"]) == 1
+
+
+def test_of_some_that_does_not_hold_the_nearest_stands_for_all() -> None:
+    """A level where some seeds fell to chance has a wide interval; that does not bring it nearer."""
+    ask = Hypothesis("k", "c", (PAIR, PAIR, PAIR), rule="some")
+    fell = Paired(3, -0.58, (-1.5, 0.37), (-0.85, -0.14), 0.1)
+    near = Paired(3, -0.0075, (-0.018, 0.003), (-0.01, -0.001), 0.09)
+    alone = Paired(1, 0.9)
+    assert deciding(ask, (alone, fell, near), ["no verdict"] * 3) == 2
+    assert deciding(ask, (BELOW, fell, alone), ["does not hold", "no verdict", "no verdict"]) == 1  # BELOW would give no reason
+    assert deciding(ask, (BELOW, Paired(3, -0.04, (-0.07, -0.01), (-0.06, -0.02), 0.03)), ["does not hold"] * 2) == 1
 
 
 def test_a_seed_needs_every_row_of_both_sides_and_a_number() -> None:
