@@ -104,7 +104,7 @@ def _draw(axes: Axes, lines: Sequence[_Line], quantity: Quantity) -> None:
                 axes.axhspan(*point.band, color=colour, alpha=0.15, linewidth=0, zorder=1)
         if line.levels:
             _draw_levels(axes, line, shift)
-    axes.set_ylim(*_limits(lines))
+    axes.set_ylim(*_limits(lines, quantity))
     if _spans_most([point.sparsity for line in lines for point in line.levels if point.sparsity is not None]):
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
@@ -142,11 +142,12 @@ def _draw_levels(axes: Axes, line: _Line, shift: float) -> None:
     axes.plot(where, means, color=colour, linewidth=2, marker=line.series.marker, markersize=5.5, zorder=3)
 
 
-def _limits(lines: Sequence[_Line]) -> tuple[float, float]:
-    """All dots; of the bands what does not make the dots too small to tell apart."""
+def _limits(lines: Sequence[_Line], quantity: Quantity) -> tuple[float, float]:
+    """All dots; of the bands what can be, and does not make the dots too small to tell apart."""
     points = [point for line in lines for point in (*line.levels, *line.across)]
     values = [value for point in points for value in point.values]
-    bands = [edge for point in points for edge in point.band or ()]
+    highest = math.inf if quantity.most is None else quantity.most
+    bands = [min(max(0.0, edge), highest) for point in points for edge in point.band or ()]
     least, most = min(values), max(values)
     span = (most - least) or abs(most) * 0.02 or 1.0
     low = max(min([least, *bands]), least - _BEYOND * span)

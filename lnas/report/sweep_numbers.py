@@ -24,12 +24,14 @@ class Quantity:
         read: from a trial; None where it was not measured.
         words: of one value.
         tick: the same for an axis, without digits that say nothing.
+        most: what no value exceeds; None where there is no such thing.  No value is below 0.
     """
 
     name: str
     read: Reading
     words: Callable[[float], str]
     tick: Callable[[float], str]
+    most: float | None = None
 
     def of(self, results: Results, row: Row) -> dict[int, float]:
         """The values of the finished trials of a row by seed, without those that are no number."""
@@ -47,7 +49,7 @@ def accuracy(results: Results) -> Quantity:
     """What the accuracy of a row is in the figures: of the test set; of the validation pictures where no trial has one."""
     tested = any(trial.test is not None for trial in results.trials if trial.state == "finished")
     if tested:
-        return Quantity("test accuracy", lambda trial: trial.test, percent, tick)
+        return Quantity("test accuracy", lambda trial: trial.test, percent, tick, most=1.0)
     return VALIDATION
 
 
@@ -71,5 +73,5 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s" if value < 1 else duration(value)
 
 
-VALIDATION = Quantity("validation accuracy", lambda trial: trial.validation, percent, tick)
+VALIDATION = Quantity("validation accuracy", lambda trial: trial.validation, percent, tick, most=1.0)
 """Of the last weights."""

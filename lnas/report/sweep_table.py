@@ -12,10 +12,10 @@ from lnas.sweep.hypothesis import recipe_of
 from lnas.sweep.printed import PrintedRow, printed
 from lnas.sweep.results import COSTS, Results, Row, TrialResult
 
-HALF = Quantity("best up to half-time", lambda trial: trial.half, percent, tick)
-END = Quantity("best up to the end", lambda trial: trial.end, percent, tick)
-TICKET = Quantity("best after the last prune", lambda trial: trial.ticket, percent, tick)
-TEST = Quantity("test accuracy", lambda trial: trial.test, percent, tick)
+HALF = Quantity("best up to half-time", lambda trial: trial.half, percent, tick, most=1.0)
+END = Quantity("best up to the end", lambda trial: trial.end, percent, tick, most=1.0)
+TICKET = Quantity("best after the last prune", lambda trial: trial.ticket, percent, tick, most=1.0)
+TEST = Quantity("test accuracy", lambda trial: trial.test, percent, tick, most=1.0)
 SEARCH = Quantity("search time", lambda trial: trial.search_seconds, seconds, seconds)
 TRAIN = Quantity("training time", lambda trial: trial.train_seconds, seconds, seconds)
 NNI = Quantity("nni_compat", lambda trial: trial.nni_compat, compact, compact)
