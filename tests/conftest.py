@@ -1,5 +1,6 @@
 """The tiny things that most tests share: a task, its supernet, its batches and its loss."""
 
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from torch import Tensor
 from lnas.builtin.cells import CellSpace
 from lnas.core.types import Loss, Predict, Task
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; processes that tests start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # the bits of a convolution depend on the number of threads
 hypothesis.settings.register_profile("lnas", deadline=None)  # no test depends on how busy the machine is
 hypothesis.settings.load_profile("lnas")

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -890,14 +891,19 @@ def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path, straight: Strai
     assert_same(result, directory, straight)
 
 
-def start(directory: RunDirectory, seconds: float) -> subprocess.Popen[str]:
-    """The run in a process of its own, `seconds` before each batch, after it has taken the lock."""
+@contextmanager
+def start(directory: RunDirectory, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """The run in a process of its own, `seconds` before each batch, after it has taken the lock; it does not outlive the test."""
     environment = {**os.environ, "PYTHONPATH": str(Path(lnas.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, __file__, str(directory.path), str(seconds)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "drawing\n", process.stderr and process.stderr.read()
-    return process
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "drawing\n", process.stderr and process.stderr.read()
+            yield process
+            process.wait(60)
+        finally:
+            process.kill()
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path, straight: Straight) -> None:
