@@ -89,7 +89,7 @@ def built_in_parts_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def install(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, forgotten: None) -> Install:
+def install(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Install:
     """`install(name, source)` puts a distribution lnas-NAME 0.3 with one module lnas_NAME on the import path."""
     place = tmp_path_factory.mktemp("site")
     monkeypatch.syspath_prepend(str(place))
@@ -107,7 +107,7 @@ def install(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     return write
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def forgotten(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test writes and imports is no module for the next one."""
     before, here = set(sys.modules), str(tmp_path_factory.getbasetemp())

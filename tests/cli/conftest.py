@@ -18,7 +18,7 @@ def names_of_the_built_in_parts(built_in_parts_only: None) -> None:
 
 
 @pytest.fixture
-def lnas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: None) -> Lnas:
+def lnas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lnas:
     """`lnas("run", "--dry-run")` in `tmp_path`, without LNAS_* variables; an exception that gets out is a failure."""
     monkeypatch.chdir(tmp_path)
     for variable in [name for name in os.environ if name.startswith("LNAS_")]:

@@ -40,9 +40,6 @@ def lnas_costs(register):
 BROKEN = KEPT.replace("(1 - (1 - round", "(1.5 - (1 - round")
 
 
-pytestmark = pytest.mark.usefixtures("forgotten")
-
-
 def test_a_file_that_keeps_its_contract(lnas, tmp_path: Path) -> None:
     (tmp_path / "my_cubic.py").write_text(KEPT)
     result = lnas("plugins", "check", "my_cubic.py")

@@ -112,7 +112,6 @@ def test_another_version_of_a_plugin_is_not_exact(mine: Path, lnas) -> None:
     assert resumed["exact"] is False
 
 
-@pytest.mark.usefixtures("forgotten")
 def test_a_file_takes_part_and_is_asked_for_again(lnas, tmp_path: Path) -> None:
     path = tmp_path / "my_mine.py"
     path.write_text(dedent(SOURCE).replace("{module}", "my_mine").replace("    pass", "    def genotype(self): 1 / 0"))

@@ -14,7 +14,7 @@ def part(kind: str, name: str, module: str, plugin: str = "odd") -> Component:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: None) -> Callable[[str], Callable[..., object]]:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[..., object]]:
     """`package("lnas_odd.one")`: a function of that module, which calls what it is given."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -124,7 +124,6 @@ def test_of_several_parts_of_a_module_the_one_whose_code_it_is(package, tmp_path
     assert str(attributed(caught(both.third), parts)).startswith("cost third of plugin odd raised ValueError")
 
 
-@pytest.mark.usefixtures("forgotten")
 def test_plugins_that_share_a_namespace_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("one", "two"):

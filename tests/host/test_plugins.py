@@ -250,7 +250,7 @@ def test_two_names_of_one_distribution_are_told_apart_by_nobody(install: Install
     assert host.warnings[0].endswith("the name is that of plugin cubic (lnas-twice 0.3); its distribution uses it twice")
 
 
-def test_a_file_that_several_threads_ask_for_is_loaded_once(tmp_path: Path, forgotten: None) -> None:
+def test_a_file_that_several_threads_ask_for_is_loaded_once(tmp_path: Path) -> None:
     source = "import time; time.sleep(0.2)\n" + textwrap.dedent(CUBIC).replace("{module}", "slow_cubic")
     (tmp_path / "slow_cubic.py").write_text(source)
     switches = Switches(files=(tmp_path / "slow_cubic.py",))

@@ -142,7 +142,6 @@ def written(folder: Path, name: str, source: str = CUBIC) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("forgotten")
 def test_a_file_is_a_plugin(tmp_path: Path) -> None:
     path = written(tmp_path, "my_cubic.py")
     for _ in range(2):  # several hosts in a process load it once
@@ -153,7 +152,6 @@ def test_a_file_is_a_plugin(tmp_path: Path) -> None:
         assert host.registry.get("schedule", "cubic").load().__name__ == "Cubic"
 
 
-@pytest.mark.usefixtures("forgotten")
 def test_a_file_that_fails_is_recorded_and_can_be_tried_again(tmp_path: Path) -> None:
     path = written(tmp_path, "my_cubic.py", "def (:")
     record = Host(switches=Switches(files=(path,)), entry_points=False).plugins[-1]

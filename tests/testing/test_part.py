@@ -206,7 +206,7 @@ PART = """
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: None) -> Callable[[str, str, str], type[Suite]]:
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], type[Suite]]:
     """`write(name, plugin, part)`: the suite of a plugin of two modules that can be imported."""
     monkeypatch.syspath_prepend(tmp_path)
 
