@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 	$(BIN)/lnas run --strategy darts --prune alpha:iterative
 
 test: $(INSTALLED) lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	$(MAKE) docs
 
 lint: $(INSTALLED)
