@@ -84,8 +84,8 @@ def deciding(hypothesis: Hypothesis, pairs: Sequence[Paired], words: Sequence[Wo
     """The contrast whose numbers stand for the whole.
 
     Of "some", among those that have the word of the whole if any has: where the claim holds, the one that lies highest above the
-    bound in widths of its interval, the most certain; else the one of the largest difference, the nearest to holding.  One without
-    an interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
+    bound in widths of its interval, the most certain; else the one of the largest difference, the nearest to holding.  What has no
+    interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
     """
     places = range(len(pairs))
     if hypothesis.rule == "some":
