@@ -83,9 +83,9 @@ def word_together(hypothesis: Hypothesis, words: Sequence[Word]) -> Word:
 def deciding(hypothesis: Hypothesis, pairs: Sequence[Paired], words: Sequence[Word]) -> int:
     """The contrast whose numbers stand for the whole.
 
-    Of "some", among those that have the word of the whole if any has: where the claim holds, the one that lies highest above the
-    bound in widths of its interval, the most certain; else the one of the largest difference, the nearest to holding.  What has no
-    interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
+    Of "some", among those that have the word of the whole if any has: where the claim holds, the most certain, which lies
+    highest above the bound in widths of its interval; else the nearest to holding, which has the largest difference.  What has
+    no interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
     """
     places = range(len(pairs))
     if hypothesis.rule == "some":
