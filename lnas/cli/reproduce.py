@@ -30,7 +30,7 @@ OF_THE_SCALE = {
     "validation": "0.3 for tiny, else 0.1",
     "train": "lr=0.2 for tiny, lr=0.1 for small, lr=0.025 for paper",
 }
-"""What stands in the place of the defaults of a run."""
+"""What the help says in the place of a run's defaults, by setting."""
 
 STRATEGY = {"strategy": "darts"}
 """The paper's, whatever a data set suggests."""

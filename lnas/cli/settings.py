@@ -105,6 +105,7 @@ def settings(command: F) -> F:
 def settings_but(*names: str, defaults: Mapping[str, str] = MappingProxyType({})) -> Callable[[F], F]:
     """`settings` for a command with options of its own: without those of these names, and with its own words for defaults."""
     chosen = [setting for setting in SETTINGS if setting.name not in names]
+    assert defaults.keys() <= {setting.name for setting in chosen}
     return lambda command: _with_options(
         command, [replace(setting, default=defaults.get(setting.name, setting.default)) for setting in chosen]
     )

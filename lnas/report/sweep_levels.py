@@ -143,7 +143,7 @@ def _draw_levels(axes: Axes, line: _Line, shift: float) -> None:
 
 
 def _limits(lines: Sequence[_Line], quantity: Quantity) -> tuple[float, float]:
-    """All dots; of the bands what can be, and does not make the dots too small to tell apart."""
+    """All dots; the bands as far as values can go and the dots stay far enough apart; and a margin."""
     points = [point for line in lines for point in (*line.levels, *line.across)]
     values = [value for point in points for value in point.values]
     highest = math.inf if quantity.most is None else quantity.most

@@ -48,9 +48,12 @@ def n_of(numbers: Iterable[int]) -> str:
 def accuracy(results: Results) -> Quantity:
     """What the accuracy of a row is in the figures: of the test set; of the validation pictures where no trial has one."""
     tested = any(trial.test is not None for trial in results.trials if trial.state == "finished")
-    if tested:
-        return Quantity("test accuracy", lambda trial: trial.test, percent, tick, most=1.0)
-    return VALIDATION
+    return TEST if tested else VALIDATION
+
+
+def an_accuracy(name: str, read: Reading) -> Quantity:
+    """A part of some pictures, in percent."""
+    return Quantity(name, read, percent, tick, most=1.0)
 
 
 def tick(fraction: float) -> str:
@@ -73,5 +76,6 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s" if value < 1 else duration(value)
 
 
-VALIDATION = Quantity("validation accuracy", lambda trial: trial.validation, percent, tick, most=1.0)
-"""Of the last weights."""
+TEST = an_accuracy("test accuracy", lambda trial: trial.test)
+VALIDATION = an_accuracy("validation accuracy", lambda trial: trial.validation)
+"""Both of the last weights."""

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from lnas.report.spread import NOTHING, around, mean_of
-from lnas.report.sweep_numbers import VALIDATION, Quantity, Reading, compact, seconds, tick
+from lnas.report.sweep_numbers import TEST, VALIDATION, Quantity, Reading, an_accuracy, compact, seconds
 from lnas.report.text import line
 from lnas.sweep.figures import percent
 from lnas.sweep.hypothesis import recipe_of
 from lnas.sweep.printed import PrintedRow, printed
 from lnas.sweep.results import COSTS, Results, Row, TrialResult
 
-HALF = Quantity("best up to half-time", lambda trial: trial.half, percent, tick, most=1.0)
-END = Quantity("best up to the end", lambda trial: trial.end, percent, tick, most=1.0)
-TICKET = Quantity("best after the last prune", lambda trial: trial.ticket, percent, tick, most=1.0)
-TEST = Quantity("test accuracy", lambda trial: trial.test, percent, tick, most=1.0)
+HALF = an_accuracy("best up to half-time", lambda trial: trial.half)
+END = an_accuracy("best up to the end", lambda trial: trial.end)
+TICKET = an_accuracy("best after the last prune", lambda trial: trial.ticket)
 SEARCH = Quantity("search time", lambda trial: trial.search_seconds, seconds, seconds)
 TRAIN = Quantity("training time", lambda trial: trial.train_seconds, seconds, seconds)
 NNI = Quantity("nni_compat", lambda trial: trial.nni_compat, compact, compact)

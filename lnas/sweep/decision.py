@@ -83,16 +83,15 @@ def word_together(hypothesis: Hypothesis, words: Sequence[Word]) -> Word:
 def deciding(hypothesis: Hypothesis, pairs: Sequence[Paired], words: Sequence[Word]) -> int:
     """The contrast whose numbers stand for the whole.
 
-    Of "some", among those that have the word of the whole if any has: where the claim holds, the most certain, which lies
-    highest above the bound in widths of its interval; else the nearest to holding, which has the largest difference.  What has
-    no interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
+    Of "some", the one that is nearest to holding, or holds most clearly, among those that have the word of the whole if any has:
+    of those above the bound the one that lies highest in widths of its interval; where none is, the one of the largest
+    difference.  What has no interval comes last.  Of "every", the one that gave `p_of`; of several, the one that lies lowest.
     """
     places = range(len(pairs))
     if hypothesis.rule == "some":
         whole = word_together(hypothesis, words)
         candidates = [place for place in places if words[place] == whole] or list(places)
-        by = _height if whole == "holds" else _mean
-        return max(candidates, key=lambda place: by(pairs[place]))
+        return max(candidates, key=lambda place: _nearness(pairs[place]))
     failing = [place for place in places if _may_fail(pairs[place])]
     if failing:
         return min(failing, key=lambda place: (_corrected(pairs[place], len(pairs)), _height(pairs[place])))
@@ -132,13 +131,14 @@ def _values(results: Results, label: str, measure: Measure) -> Mapping[int, floa
     return found
 
 
-def _mean(pair: Paired) -> tuple[bool, float]:
-    """The difference; what has no interval lies below all that have one."""
-    return pair.interval is not None, float("-inf") if pair.mean is None else pair.mean
+def _nearness(pair: Paired) -> tuple[bool, bool, float]:
+    """A key to sort by: the last is nearest to holding."""
+    sure, height = _height(pair)
+    above = pair.mean is not None and pair.mean > pair.bound
+    return sure, above, height if above or pair.mean is None else pair.mean
 
 
 def _height(pair: Paired) -> tuple[bool, float]:
-    """How far it lies above the bound in widths of its interval; what has none lies below all that have one."""
-    sure, mean = _mean(pair)
-    above = mean - pair.bound
-    return sure, above if pair.interval is None else above / (pair.interval[1] - pair.interval[0])
+    """A key to sort by: how far it lies above the bound in widths of its interval; first what has none."""
+    above = float("-inf") if pair.mean is None else pair.mean - pair.bound
+    return pair.interval is not None, above if pair.interval is None else above / (pair.interval[1] - pair.interval[0])

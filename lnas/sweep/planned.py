@@ -142,7 +142,7 @@ def text_of(config: Config) -> str:
 
 
 def difference(there: SweepPlan, wanted: SweepPlan) -> str:
-    """The first thing in which two plans differ, in words."""
+    """The first thing in which two plans that are not equal differ, in words."""
     for key in ("kind", "scale", "seeds", "threads", "stopping"):
         if (old := getattr(there, key)) != (new := getattr(wanted, key)):
             return f"{key} {json.dumps(old)}, not {json.dumps(new)}"

@@ -24,10 +24,10 @@ SEEDS_AT_MOST, TRIALS_AT_MOST = 1000, 10_000
 
 @dataclass
 class Planner:
-    """Makes the plan of a sweep.
+    """Makes the plan of a sweep.  The settings of its rows hold what the user's file and environment say; neither is read here.
 
     Attributes:
-        host: where names come from.  A row's settings hold what the user's file and environment say.
+        host: where names come from.
         look: is shown each row's job once it is built, and the row.
         notes: what a user should know of the plans that were made, in a line each.
     """

@@ -53,7 +53,7 @@ def test_a_band_has_a_gap_where_a_row_has_one_seed() -> None:
     assert [sum("opacity: 0.15" in path.attrib.get("style", "") for path in root.iter()) for root in (whole, gap)] == [1, 2]
 
 
-def test_no_axis_of_accuracies_goes_below_0_or_above_100() -> None:
+def test_no_tick_of_accuracies_is_below_0_or_above_100() -> None:
     _, root = drawn(sweep((LEVELS[0], (0.98, 0.97, 0.98)), (LEVELS[1], (0.12, 0.21, 0.76))))  # Student's: 0.36 ± 0.86
     ticks = [float(word.removesuffix(" %")) for text in root.iter(f"{SVG}text") if (word := text.text or "").endswith(" %")]
     assert (min(ticks), max(ticks)) == (0, 100)

@@ -111,7 +111,11 @@ def test_of_some_that_does_not_hold_the_nearest_stands_for_all() -> None:
     near = Paired(3, -0.0075, (-0.018, 0.003), (-0.01, -0.001), 0.09)
     alone = Paired(1, 0.9)
     assert deciding(ask, (alone, fell, near), ["no verdict"] * 3) == 2
-    assert deciding(ask, (BELOW, fell, alone), ["does not hold", "no verdict", "no verdict"]) == 1  # BELOW would give no reason
+    # the claim is open, so a level that says "does not hold" does not stand for it
+    assert deciding(ask, (BELOW, fell, alone), ["does not hold", "no verdict", "no verdict"]) == 1
+    # above the bound, what is surer is nearer
+    wide, sure = Paired(3, 0.04, (-0.01, 0.09), (0.01, 0.07), 0.09), Paired(3, 0.015, (0.004, 0.026), (0.01, 0.02), 0.02)
+    assert deciding(ask, (wide, near, sure), ["no verdict"] * 3) == 2
     assert deciding(ask, (BELOW, Paired(3, -0.04, (-0.07, -0.01), (-0.06, -0.02), 0.03)), ["does not hold"] * 2) == 1
 
 
