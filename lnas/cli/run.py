@@ -9,7 +9,7 @@ import click
 
 from lnas.cli import output
 from lnas.cli.limits import given_limits, limits
-from lnas.cli.place import found, of_a_run
+from lnas.cli.place import found, found_sweep, of_a_run_or_sweep
 from lnas.cli.processes import together
 from lnas.cli.session import Session
 from lnas.cli.settings import resolved, settings
@@ -81,8 +81,8 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
             _run(session, job, lambda: RunDirectory.create(**place, config=to_toml(config)), ends, as_json=as_json)
 
 
-@click.command(short_help="Go on with an interrupted run.")
-@of_a_run
+@click.command(short_help="Go on with an interrupted run or sweep.")
+@of_a_run_or_sweep
 @limits
 @click.option(
     "--require-exact", is_flag=True, help="Refuse where torch, device, threads or processes are not those of the checkpoint."
@@ -90,14 +90,24 @@ def run(context: click.Context, as_json: bool, dry_run: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON instead of tables.")
 @click.pass_context
 def resume(context: click.Context, run: str, require_exact: bool, as_json: bool) -> None:
-    """Go on with RUN from its last checkpoint."""
+    """Go on with RUN from its last checkpoint.
+
+    Of a sweep all that is left is run, with the executor and as many workers as the last time.
+    """
+    from lnas.cli.sweeping import go_on
+    from lnas.core.errors import ConfigError
     from lnas.host.assemble import reopen
     from lnas.host.foreign import aside
     from lnas.host.rundir import RunDirectory
     from lnas.host.runtime import leave_a_core
 
-    leave_a_core()
     session = context.ensure_object(Session)
+    if (sweep := found_sweep(run)) is not None:
+        if require_exact:
+            raise ConfigError(f"{sweep} is a sweep; --require-exact is of one run, and its runs are in {sweep / 'trials'}")
+        go_on(session, sweep, given_limits(context), as_json=as_json)
+        return
+    leave_a_core()
     with together(context) as processes:
         directory = RunDirectory(Path(processes.told(lambda: str(found(run)))))
         if processes.told(directory.finished):  # its test set was read once, and is not read again

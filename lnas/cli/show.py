@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lnas.cli import output
-from lnas.cli.place import found, of_a_run
+from lnas.cli.place import found, found_sweep, of_a_run, of_a_run_or_sweep
 from lnas.cli.session import Session, pass_session
 from lnas.cli.tables import table
 from lnas.report.text import line
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from lnas.report.read import RunFiles
 
 
-@click.command(short_help="Show what a run came to.")
-@of_a_run
+@click.command(short_help="Show what a run or a sweep came to.")
+@of_a_run_or_sweep
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one line of JSON: summary.json, or status.json of an unfinished run."
 )
 def show(run: str, as_json: bool) -> None:
-    """Show what RUN came to, or where it stands; it may be a sweep too."""
-    if (sweep := _sweep(run)) is not None:
+    """Show what RUN came to, or where it stands; of a sweep, the table of its rows and its verdicts."""
+    if (sweep := found_sweep(run)) is not None:
         from lnas.cli.sweep_table import tell as tell_sweep
 
         tell_sweep(sweep, as_json=as_json)
@@ -85,14 +85,14 @@ def evaluate(session: Session, run: str, data: str | None, device: str, as_json:
 
 
 @click.command(short_help="Write the report of a run or a sweep again.")
-@of_a_run
+@of_a_run_or_sweep
 @pass_session
 def report(session: Session, run: str) -> None:
     """Write report.html of RUN again, and print where it lies.
 
     Of a sweep, trials.csv, rows.csv and table.tex too: each trial, each row, and the table for LaTeX.
     """
-    if (sweep := _sweep(run)) is not None:
+    if (sweep := found_sweep(run)) is not None:
         from lnas.report.sweep_files import write as write_sweep
 
         output.text(str(write_sweep(sweep)))
@@ -100,13 +100,6 @@ def report(session: Session, run: str) -> None:
         from lnas.report.page import write
 
         output.text(str(write(found(run), session.host().registry)))
-
-
-def _sweep(run: str) -> Path | None:
-    """The directory of a sweep, where one is named."""
-    from lnas.sweep.directory import SweepDirectory
-
-    return Path(run) if SweepDirectory.is_one(Path(run)) else None
 
 
 def _quoted(path: Path) -> str:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lnas.cli.limits import limits
+from lnas.cli.place import SWEEPS
 
 if TYPE_CHECKING:
     from lnas.host.spec import Spec
 
 F = TypeVar("F", bound=Callable[..., object])
-
-FOLDER = "sweeps"
-"""Where sweeps lie, unless --out says otherwise."""
 
 ALL = "all"
 """Every control that can be."""
@@ -37,7 +35,7 @@ def sweeping(command: F) -> F:
     whole, text = click.INT, click.STRING
     for name, kind, metavar, words in (
         ("max-trials", whole, "N", "Begin at most N trials now."),
-        ("out", text, "DIR", f"Directory of the sweep.  [default: a name of its own in {FOLDER}]"),
+        ("out", text, "DIR", f"Directory of the sweep.  [default: a name of its own in {SWEEPS}]"),
         ("threads", whole, "N", "Threads of torch in a trial.  [default: cores by workers; 1 on a cluster]"),
         ("workers", whole, "N", "Trials at a time.  [default: 1]"),
         ("executor", text, "SPEC", "Who runs them: serial, process, ray or slurm.  [default: process for several]"),

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -23,28 +23,25 @@ FAILED = 3
 
 
 def run_what_is_left(
-    session: Session, path: Path, plan: "SweepPlan", how: How, ends: "Limits", *, config: str, command: str
+    session: Session, opened: "Callable[[], SweepDirectory]", plan: "SweepPlan", how: How, ends: "Limits", *, command: str
 ) -> None:
     """Run it, print the table, write the report, and say what is missing.
 
     Args:
         session: of this call.
-        path: of the sweep, which is made where it is missing.
+        opened: makes the sweep, or finds it; not called where there is nobody to run it.
         plan: what it runs.
         how: it is run.
         ends: what stops it, beside SIGINT and SIGTERM.
-        config: of a new sweep, for sweep.toml.
-        command: what was typed.
+        command: what was typed, at first.
 
     Raises:
         SweepInterrupted: where it was stopped.
         RunError: with exit code 3, where trials have failed.
     """
-    from lnas.sweep.directory import SweepDirectory
-
     with _executor(session, how) as executor:
-        directory = SweepDirectory.create(path, plan, config=config)
-        output.note(f"{len(plan.trials):,} trials of {len(plan.rows):,} rows, in {path}")
+        directory = opened()
+        output.note(f"{_number(len(plan.trials), 'trial')} of {_number(len(plan.rows), 'row')}, in {directory.path}")
         with directory.locked():
             counts, stopped = _run(session, directory, plan, executor, how, ends, command)
     if stopped is not None:
@@ -94,7 +91,7 @@ def _run(
 
     def note(state: str) -> None:
         seconds = before + time.monotonic() - began
-        directory.write_status(state, seconds=seconds, workers=executor.workers, command=command)
+        directory.write_status(state, seconds=seconds, executor=str(how.spec), workers=executor.workers, command=command)
 
     state, stopped = "interrupted", None
     note("running")
@@ -153,9 +150,13 @@ def _report(directory: "SweepDirectory", counts: "Counts", *, as_json: bool) -> 
     say = output.note if as_json else output.text
     say(f"Report: {written}")
     if counts.left:
-        say(f"{counts.left} trial{'s' * (counts.left != 1)} left; the same command goes on")
+        say(f"{_number(counts.left, 'trial')} left; the same command goes on")
     if counts.failed:
         raise _failed(counts, written)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _failed(counts: "Counts", written: Path) -> Exception:

@@ -1,4 +1,4 @@
-"""What `lnas sweep` and `lnas reproduce` share: the plan of a sweep, what it is checked for, and where it lies."""
+"""What `lnas sweep`, `lnas reproduce` and `lnas resume` share: the plan of a sweep, what it is checked for, and where it lies."""
 
 import os
 import shlex
@@ -11,11 +11,13 @@ import click
 
 from lnas.cli import output
 from lnas.cli.limits import given_limits
+from lnas.cli.place import SWEEPS
 from lnas.cli.session import Session
-from lnas.cli.sweep_options import ALL, FOLDER, How
+from lnas.cli.sweep_options import ALL, How
 
 if TYPE_CHECKING:
     from lnas.cli.sweep_plan import Preview
+    from lnas.host.signals import Limits
     from lnas.host.spec import Spec
     from lnas.sweep.planned import PlannedRow, SweepPlan
 
@@ -54,9 +56,31 @@ def carry_out(context: click.Context, request: Request, how: Mapping[str, Any]) 
     if chosen.dry_run:
         preview.show(plan, path, chosen.workers, there=there, as_json=chosen.as_json)
         return
-    command = " ".join(shlex.quote(word) for word in ("lnas", *session.arguments))
+    command = _typed(session)
     config = toml.dump(_written(request, chosen, plan, command))
-    run_what_is_left(session, path, plan, chosen, ends, config=config, command=command)
+    run_what_is_left(session, lambda: SweepDirectory.create(path, plan, config=config), plan, chosen, ends, command=command)
+
+
+def go_on(session: Session, path: Path, ends: "Limits", *, as_json: bool) -> None:
+    """Run what is left of the sweep at `path`, with the executor and as many workers as the last time."""
+    from lnas.cli.sweep_run import run_what_is_left
+    from lnas.core.errors import ConfigError
+    from lnas.sweep.directory import SweepDirectory
+
+    directory = SweepDirectory.open(path)
+    plan, status = directory.plan(), directory.read_status()
+    asked = {name: status[name] for name in ("executor", "workers") if name in status}
+    try:
+        chosen = How.of({**asked, "as_json": as_json})
+    except ConfigError as error:
+        raise ConfigError(f"{directory.status}: {error}") from None
+    _check_early(session, chosen)
+    command = str(status.get("command", "")) or _typed(session)
+    run_what_is_left(session, lambda: directory, plan, chosen, ends, command=command)
+
+
+def _typed(session: Session) -> str:
+    return shlex.join(("lnas", *session.arguments))
 
 
 def warn_of_unread(keys: Sequence[str], who: str) -> None:
@@ -149,7 +173,7 @@ def _place(plan: "SweepPlan") -> Path:
     stem = plan.kind if plan.scale is None else f"{plan.kind}-{plan.scale}"
     if plan.kind == "sweep":
         stem = "-".join(dict.fromkeys(row.recipe for row in plan.rows))
-    return Path(FOLDER) / f"{re.sub(r'[^A-Za-z0-9._]+', '-', stem)[:48]}-{mark}"
+    return Path(SWEEPS) / f"{re.sub(r'[^A-Za-z0-9._]+', '-', stem)[:48]}-{mark}"
 
 
 def _written(request: Request, how: How, plan: "SweepPlan", command: str) -> dict[str, object]:

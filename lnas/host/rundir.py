@@ -141,12 +141,12 @@ class RunDirectory:
         """
         try:
             named = [path for path in sorted(out.iterdir()) if not path.name.startswith(".")]
-            runs = [cls(path) for path in named if (path / "config.toml").is_file() and _age(path) is not None]
+            runs = [run for run in map(cls, named) if run.config.is_file() and changed(run.status)]
         except OSError as error:
             raise RunError(f"cannot read {out}: {error.strerror or error}; start a run with: lnas run") from error
         if not runs:
             raise RunError(f"there is no run in {out}; start one with: lnas run")
-        return max(runs, key=lambda run: _age(run.path) or 0)
+        return max(runs, key=lambda run: changed(run.status))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -234,9 +234,9 @@ class RunDirectory:
         return self._lines.rows()
 
 
-def _age(path: Path) -> int | None:
-    """When the status of the run at `path` changed, or None where there is none."""
+def changed(status: Path) -> int:
+    """When a status.json was written last, in nanoseconds; 0 where there is none."""
     try:
-        return (path / "status.json").stat().st_mtime_ns
+        return status.stat().st_mtime_ns
     except OSError:
-        return None
+        return 0

@@ -11,7 +11,7 @@ from typing import Any
 from lnas.core.errors import ConfigError, RunError
 from lnas.core.executor import Outcome
 from lnas.host import documents, durable, lock
-from lnas.host.rundir import RunDirectory
+from lnas.host.rundir import RunDirectory, changed
 from lnas.sweep.planned import SweepPlan, difference
 
 _ASIDE = re.compile(r"\..+\.tmp")
@@ -60,6 +60,15 @@ class SweepDirectory:
         if not cls.is_one(path):
             raise RunError(f"{path} is no sweep: a sweep is a directory that `lnas sweep` made, with sweep.toml and plan.json")
         return directory
+
+    @classmethod
+    def latest(cls, folder: Path) -> "SweepDirectory | None":
+        """The sweep in a folder whose status changed last; None where there is none."""
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError:
+            return None
+        return max((cls(path) for path in paths if cls.is_one(path)), key=lambda sweep: changed(sweep.status), default=None)
 
     @classmethod
     def is_one(cls, path: Path) -> bool:
@@ -197,7 +206,7 @@ class SweepDirectory:
             return {}
         return document if isinstance(document, dict) else {}
 
-    def write_status(self, state: str, *, seconds: float, workers: int, command: str) -> None:
+    def write_status(self, state: str, *, seconds: float, executor: str, workers: int, command: str) -> None:
         """Replace status.json."""
         durable.write_json(
             self.status,
@@ -205,6 +214,7 @@ class SweepDirectory:
                 "schema": 1,
                 "state": state,
                 "seconds": round(seconds, 3),
+                "executor": executor,
                 "workers": workers,
                 "command": command,
                 "updated": datetime.now(UTC).isoformat(timespec="seconds"),

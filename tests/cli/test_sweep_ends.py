@@ -1,6 +1,7 @@
 """How a sweep ends before its end: trials that fail, and limits; and what a plan says of one that was begun."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,71 @@ def test_a_sweep_begins_no_more_trials_than_asked(lnas: Lnas, monkeypatch: pytes
     second = lnas(*TWO, "--max-trials", "1")
     assert (second.exit_code, "left; the same command" in second.stdout) == (0, False)
     assert set(states().values()) == {"done"}
+
+
+def test_resume_goes_on_with_a_sweep(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
+    out = ("--out", "sweeps/mine")  # where those lie that are found by their name
+    lnas(*TWO, *out, "--max-trials", "1")
+    begun = json.loads(Path("sweeps/mine/status.json").read_text())
+    assert (begun["executor"], begun["workers"], begun["state"]) == ("serial", 1, "interrupted")
+    os.makedirs("runs/older")
+    for name in ("config.toml", "status.json"):
+        Path("runs/older", name).write_text("{}")
+    os.utime("runs/older/status.json", (1, 1))
+    assert "baseline" in lnas("show", "mine").stdout
+    assert lnas("show", "latest").stdout == lnas("show", "sweeps/mine").stdout
+
+    refused = lnas("resume", "mine", "--require-exact")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "lnas: error: sweeps/mine is a sweep; --require-exact is of one run, and its runs are in sweeps/mine/trials\n",
+    )
+    stopped = lnas("resume", "mine", "--max-time", "0.001s")
+    assert (stopped.exit_code, stopped.stdout) == (0, "")
+    assert stopped.stderr.startswith("2 trials of 2 rows, in sweeps/mine\nReport: ")
+    assert states("sweeps/mine") == {"baseline-seed0": "done"}
+
+    document = json.loads(lnas("resume", "latest", "--json").stdout)
+    assert [trial["state"] for trial in document["trials"]] == ["finished", "finished"]
+    finished = json.loads(Path("sweeps/mine/status.json").read_text())
+    assert (finished["state"], finished["command"]) == ("finished", begun["command"])
+    again = lnas("resume", "sweeps/mine")
+    assert again.exit_code == 0 and "variant1 p=0.5" in again.stdout
+
+    os.utime("runs/older/status.json", (2**32, 2**32))
+    assert "runs/older" in lnas("show", "latest").stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("workers", "two", "sweeps/mine/status.json: workers must be a whole number from 1 to 10000, not 'two'"),
+        ("workers", 2, "workers must be 1, not 2: serial runs one trial at a time; choose the executor process"),
+        ("executor", "many", "unknown executor 'many'"),
+        ("executor", 3, "sweeps/mine/status.json: executor must be text, not 3"),
+    ],
+)
+def test_a_sweep_that_says_nonsense_of_its_executor_is_not_gone_on_with(
+    lnas: Lnas, monkeypatch: pytest.MonkeyPatch, key: str, value: object, words: str
+) -> None:
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
+    lnas(*TWO, "--out", "sweeps/mine", "--max-time", "0.001s")
+    status = Path("sweeps/mine/status.json")
+    status.write_text(text := json.dumps({**json.loads(status.read_text()), key: value}))
+    refused = lnas("resume", "latest")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"lnas: error: {words}")
+    assert status.read_text() == text
+
+
+@pytest.mark.parametrize("command", [["verify"], ["eval"], ["compare", "mine"], ["runs", "rm", "--yes"]])
+def test_what_takes_runs_alone_says_so_of_a_sweep(lnas: Lnas, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
+    lnas(*TWO, "--max-time", "0.001s")
+    refused = lnas(*command, "mine")
+    assert refused.exit_code == 2
+    assert refused.stderr == "lnas: error: mine is a sweep; name one of its runs, which are in mine/trials\n"
 
 
 def test_a_sweep_out_of_time_leaves_a_report(lnas: Lnas) -> None:
