@@ -193,10 +193,14 @@ def test_show_says_stopped_where_the_list_does(lnas, three: list[RunDirectory]) 
         assert "running" in shown and "If it is stopped: lnas resume runs/one" in shown
 
 
-@pytest.mark.parametrize("command", ["resume", "verify", "show", "report", "eval"])
-def test_the_help_says_what_run_may_be(lnas, command: str) -> None:
-    words = " ".join(lnas(command, "--help").stdout.split())
-    assert (
-        "RUN is a directory, the name of a run in LNAS_OUT or runs, or `latest`: the one there whose status changed last."
-        in words
-    )
+@pytest.mark.parametrize(
+    ("commands", "what"),
+    [
+        (("verify", "eval"), "the name of a run in LNAS_OUT or runs"),
+        (("resume", "show", "report"), "the name of a run in LNAS_OUT or runs or of a sweep in sweeps"),
+    ],
+)
+def test_the_help_says_what_run_may_be(lnas, commands: tuple[str, ...], what: str) -> None:
+    for command in commands:
+        words = " ".join(lnas(command, "--help").stdout.split())
+        assert f"RUN is a directory, {what}, or `latest`: the one there whose status changed last." in words
