@@ -141,7 +141,7 @@ class RunDirectory:
         """
         try:
             named = [path for path in sorted(out.iterdir()) if not path.name.startswith(".")]
-            runs = [run for run in map(cls, named) if run.config.is_file() and changed(run.status)]
+            runs = [run for run in map(cls, named) if run.config.is_file() and run.status.is_file()]
         except OSError as error:
             raise RunError(f"cannot read {out}: {error.strerror or error}; start a run with: lnas run") from error
         if not runs:
