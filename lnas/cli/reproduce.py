@@ -1,6 +1,7 @@
 """`lnas reproduce`: the paper's experiment, with seeds and intervals."""
 
 import os
+from pathlib import Path
 
 import click
 
@@ -42,30 +43,35 @@ def reproduce() -> None:
 
 
 @reproduce.command(epilog=EXAMPLES, short_help="Table 1: both variants and generalized LNAS at eight sparsities.")
-@click.option("--scale", metavar="NAME", default="tiny", help="tiny, small or paper.  [default: tiny]")
+@click.option("--scale", metavar="NAME", help="tiny, small or paper.  [default: tiny]")
 @click.option("--levels", metavar="FRACTION,...", help="Some of the sparsities.  [default: the eight of Table 1]")
+@click.option("--config", "file", metavar="FILE", help="TOML file with any of these options, such as sweep.toml of a Table 1.")
 @settings_but(*FIXED, defaults=OF_THE_SCALE)
 @sweeping
 @click.pass_context
-def table1(context: click.Context, scale: str, levels: str | None) -> None:
-    """Run the rows of Table 1 and of its Figure 1, print them beside the paper's, and say which claims hold.
+def table1(context: click.Context, scale: str | None, levels: str | None, file: str | None) -> None:
+    """Run the rows of Table 1 and of its Figure 1, put them beside the paper's, and say which claims hold.
 
     The rows are the baseline and, at every sparsity, Variant 1, Variant 2 and generalized LNAS, which the paper does not
     measure.  Run it again to go on where it was stopped.
     """
     from lnas.sweep.axes import fractions, listed
-    from lnas.sweep.sources import laid, of_command_line, of_environment
+    from lnas.sweep.sources import OfTable1, laid, of_command_line, of_environment
     from lnas.sweep.table1 import LEVELS
     from lnas.sweep.table1 import table1 as planned
 
-    chosen = LEVELS if levels is None else fractions("--levels", listed("--levels", levels))
-    overrides = laid(STRATEGY, of_environment(os.environ, without=FIXED), of_command_line(given(context)))
+    says = OfTable1() if file is None else OfTable1.read(Path(file))
+    chosen = LEVELS if says.levels is None else fractions(f"{file}: levels", says.levels)
+    if levels is not None:
+        chosen = fractions("--levels", listed("--levels", levels))
+    scale = scale or says.scale or "tiny"
+    overrides = laid(STRATEGY, says.settings, of_environment(os.environ, without=FIXED), of_command_line(given(context)))
     data = overrides.pop("data", None)
     rows = planned(scale, data=None if data is None else str(data), levels=chosen, overrides=overrides)
     _check_halves(str(rows[0].settings["epochs"]))
     warn_of_unread([key for key in FIXED if key != "config"], "lnas reproduce table1")
     settings = {"levels": list(chosen), **overrides, **({} if data is None else {"data": data})}
-    carry_out(context, Request(rows, settings, kind="table1", scale=scale), given_how(context))
+    carry_out(context, Request(rows, settings, kind="table1", scale=scale), {**says.how, **given_how(context)})
 
 
 def _check_halves(epochs: str) -> None:

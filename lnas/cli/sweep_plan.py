@@ -27,13 +27,13 @@ class Cost:
     Attributes:
         search: steps of its search.
         train: steps of its training.
-        search_seconds, train_seconds: that these will take, about; 0 where nothing was measured.
+        search_seconds, train_seconds: that these will take, about.
     """
 
     search: int
     train: int
-    search_seconds: float = 0.0
-    train_seconds: float = 0.0
+    search_seconds: float
+    train_seconds: float
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Preview:
     """Looks at every row's job while the plan is made.
 
     Attributes:
-        measuring: whether to take some steps.
+        measuring: whether there will be a plan to show.
         threads: of torch, while they are taken.
         costs: by label of a row.
     """
@@ -51,10 +51,12 @@ class Preview:
     costs: "dict[str, Cost]" = field(default_factory=dict)
 
     def look(self, row: "Row", job: "Job") -> None:
-        """Called with every row, whose job is forgotten afterwards."""
+        """Called with every row, whose job is forgotten afterwards; without measuring, nobody asks for the costs."""
+        if not self.measuring:
+            return
         steps = {stage.name: stage.steps for stage in job.plan().stages}
         search, train = steps.get("search", 0), steps.get("train", 0)
-        seconds = _measured(job, self.threads) if self.measuring else (0.0, 0.0)
+        seconds = _measured(job, self.threads)
         self.costs[row.label] = Cost(search, train, search * seconds[0], train * seconds[1])
 
     def show(self, plan: "SweepPlan", path: Path, workers: int, *, there: bool, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -23,35 +23,50 @@ FAILED = 3
 
 
 def run_what_is_left(
-    session: Session, opened: "Callable[[], SweepDirectory]", plan: "SweepPlan", how: How, ends: "Limits", *, command: str
+    session: Session,
+    executor: "Executor",
+    directory: "SweepDirectory",
+    plan: "SweepPlan",
+    how: How,
+    ends: "Limits",
+    *,
+    command: str,
+    folder: str = "",
 ) -> None:
     """Run it, print the table, write the report, and say what is missing.
 
     Args:
         session: of this call.
-        opened: makes the sweep, or finds it; not called where there is nobody to run it.
+        executor: who runs the trials; closed before the report is written.
+        directory: of the sweep.
         plan: what it runs.
         how: it is run.
         ends: what stops it, beside SIGINT and SIGTERM.
         command: what was typed, at first.
+        folder: where relative paths begin; "" for here.
 
     Raises:
         SweepInterrupted: where it was stopped.
         RunError: with exit code 3, where trials have failed.
     """
-    with _executor(session, how) as executor:
-        directory = opened()
-        output.note(f"{_number(len(plan.trials), 'trial')} of {_number(len(plan.rows), 'row')}, in {directory.path}")
-        with directory.locked():
-            counts, stopped = _run(session, directory, plan, executor, how, ends, command)
+    from lnas.sweep.figures import count
+
+    output.note(f"{count(len(plan.trials), 'trial')} of {count(len(plan.rows), 'row')}, in {directory.path}")
+    with directory.locked():
+        counts, stopped = _run(session, directory, plan, executor, how, ends, command, folder or os.getcwd())
+    executor.close()
     if stopped is not None:
         _report_stopped(directory, counts, stopped, as_json=how.as_json)
     _report(directory, counts, as_json=how.as_json)
 
 
 @contextmanager
-def _executor(session: Session, how: How) -> "Iterator[Executor]":
-    """Who runs the trials; ended with the block."""
+def executing(session: Session, how: How) -> "Iterator[Executor]":
+    """Who runs the trials; ended with the block.
+
+    Raises:
+        ConfigError: where there is nobody who could.
+    """
     from lnas.host.blame import attributing
     from lnas.host.contract import checked_executor
     from lnas.host.parts import factory
@@ -73,25 +88,30 @@ def _run(
     how: How,
     ends: "Limits",
     command: str,
+    folder: str,
 ) -> "tuple[Counts, SweepInterrupted | None]":
     """How the trials stand after this call, and what stopped it."""
     from lnas.cli.sweep_progress import watching
+    from lnas.sweep.call import Call
     from lnas.sweep.engine import Engine
     from lnas.sweep.told import SweepInterrupted
     from lnas.sweep.work import Surroundings
 
     surroundings = Surroundings(
-        os.getcwd(),
+        folder,
         ("lnas", *session.arguments),
         session.no_plugins,
         session.disable,
         tuple(str(file.absolute()) for file in session.files),
     )
-    before, began = directory.seconds(), time.monotonic()
+    before, start = directory.seconds(), time.monotonic()
+    said = Call.said(directory.read_status())
+    call = here = Call(str(how.spec), executor.workers, executor.workers, command, folder).after(said)
+    if said is not None:
+        call = said  # until something is run in another way
 
     def note(state: str) -> None:
-        seconds = before + time.monotonic() - began
-        directory.write_status(state, seconds=seconds, executor=str(how.spec), workers=executor.workers, command=command)
+        directory.write_status(state, seconds=before + time.monotonic() - start, call=call)
 
     state, stopped = "interrupted", None
     note("running")
@@ -99,9 +119,12 @@ def _run(
         with watching(directory, plan, executor.workers) as tell:
 
             def told(event: "Told") -> None:
+                nonlocal call
                 tell(event)
-                if event.what != "began":
-                    note("running")
+                if (began := event.what == "began") and call == here:
+                    return
+                call = here if began else call
+                note("running")
 
             engine = Engine(directory, plan, executor, surroundings, told, ends, how.max_trials)
             try:
@@ -144,19 +167,16 @@ def _report(directory: "SweepDirectory", counts: "Counts", *, as_json: bool) -> 
     """Print the table, write the report, and say what is missing."""
     from lnas.cli.sweep_table import tell
     from lnas.report.sweep_files import write
+    from lnas.sweep.figures import count
 
     written = write(directory.path)
     tell(directory.path, as_json=as_json)
     say = output.note if as_json else output.text
     say(f"Report: {written}")
     if counts.left:
-        say(f"{_number(counts.left, 'trial')} left; the same command goes on")
+        say(f"{count(counts.left, 'trial')} left; the same command goes on")
     if counts.failed:
         raise _failed(counts, written)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _failed(counts: "Counts", written: Path) -> Exception:

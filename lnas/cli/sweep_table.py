@@ -9,6 +9,8 @@ from lnas.cli.tables import table
 from lnas.report.text import line
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from lnas.sweep.results import Results, Row
 
 HEAD = ("row", "n", "best after the last prune", "validation, last weights", "test", "non-zero parameters", "search")
@@ -26,7 +28,10 @@ def tell(path: Path, *, as_json: bool) -> None:
     if as_json:
         output.document(_document(results, said, findings, reason, path))
         return
-    output.result(table([_line(results, row) for row in results.rows], head=HEAD))
+    if results.kind == "table1":
+        output.result(_beside_the_printed(results))
+    else:
+        output.result(table([_line(results, row) for row in results.rows], head=HEAD))
     output.result("", *(line(f"{verdict.claim}: {verdict.sentence}") for verdict in said))
     if reason is not None:
         output.result(line(f"{reason}."))
@@ -53,7 +58,18 @@ def _line(results: "Results", row: "Row") -> tuple[str, ...]:
     )
 
 
+def _beside_the_printed(results: "Results") -> "Table":
+    """The accuracies in percent as the report has them, with the columns of the paper's Table 1 beside ours."""
+    from lnas.report.sweep_table import accuracy_table
+
+    ours = accuracy_table(results)
+    head = [", ".join(filter(None, (column.title, column.note))) for column in ours.columns]
+    return table([(one.row.label, *(entry.text for entry in one.entries)) for one in ours.lines], head=("row", *head))
+
+
 def _document(results: "Results", said: Any, findings: Any, reason: str | None, path: Path) -> dict[str, object]:
+    from lnas.sweep.printed import PRINTED
+
     trials = [{key: value for key, value in asdict(trial).items() if key != "config"} for trial in results.trials]
     return {
         "schema": 1,
@@ -61,6 +77,7 @@ def _document(results: "Results", said: Any, findings: Any, reason: str | None, 
         "kind": results.kind,
         "scale": results.scale,
         "rows": [asdict(row) for row in results.rows],
+        **({"printed": [asdict(row) for row in PRINTED.values()]} if results.kind == "table1" else {}),
         "trials": trials,
         "verdicts": [asdict(verdict) for verdict in said],
         "no_verdicts": reason,

@@ -44,39 +44,47 @@ class Request:
 
 def carry_out(context: click.Context, request: Request, how: Mapping[str, Any]) -> None:
     """Plan a sweep, run what is left of it, and report."""
-    from lnas.cli.sweep_run import run_what_is_left
+    from lnas.cli.sweep_run import executing, run_what_is_left
     from lnas.host import toml
     from lnas.sweep.directory import SweepDirectory
 
     session, chosen = context.ensure_object(Session), How.of(how)
     ends = given_limits(context)
     _check_early(session, chosen)
-    plan, path, preview = _settled(session, request, chosen)
-    there = SweepDirectory.check(path, plan)
     if chosen.dry_run:
-        preview.show(plan, path, chosen.workers, there=there, as_json=chosen.as_json)
+        plan, path, preview = _settled(session, request, chosen)
+        preview.show(plan, path, chosen.workers, there=SweepDirectory.check(path, plan), as_json=chosen.as_json)
         return
-    command = _typed(session)
-    config = toml.dump(_written(request, chosen, plan, command))
-    run_what_is_left(session, lambda: SweepDirectory.create(path, plan, config=config), plan, chosen, ends, command=command)
+    with executing(session, chosen) as executor:  # first: a cluster that does not answer is told before the rows are built
+        plan, path, _ = _settled(session, request, chosen)
+        directory = SweepDirectory.create(path, plan, config=toml.dump(_written(request, chosen, plan)))
+        run_what_is_left(session, executor, directory, plan, chosen, ends, command=_typed(session))
 
 
 def go_on(session: Session, path: Path, ends: "Limits", *, as_json: bool) -> None:
-    """Run what is left of the sweep at `path`, with the executor and as many workers as the last time."""
-    from lnas.cli.sweep_run import run_what_is_left
-    from lnas.core.errors import ConfigError
+    """Run what is left of the sweep at `path`, with the executor and as many workers as the last time.
+
+    Raises:
+        LnasError: where its files do not say how, or as `carry_out` does.
+    """
+    from lnas.cli.sweep_run import executing, run_what_is_left
+    from lnas.core.errors import ConfigError, LnasError
+    from lnas.sweep.call import Call
     from lnas.sweep.directory import SweepDirectory
 
     directory = SweepDirectory.open(path)
     plan, status = directory.plan(), directory.read_status()
-    asked = {name: status[name] for name in ("executor", "workers") if name in status}
     try:
-        chosen = How.of({**asked, "as_json": as_json})
-    except ConfigError as error:
+        chosen = How.of({"as_json": as_json, **{key: status[key] for key in ("executor", "workers") if key in status}})
+        _check_early(session, chosen)
+    except LnasError as error:
         raise ConfigError(f"{directory.status}: {error}") from None
-    _check_early(session, chosen)
-    command = str(status.get("command", "")) or _typed(session)
-    run_what_is_left(session, lambda: directory, plan, chosen, ends, command=command)
+    said = Call.said(status)
+    command, folder = (_typed(session), "") if said is None else (said.command, said.folder)
+    if not os.path.isdir(folder):  # it came from another machine
+        folder = ""
+    with executing(session, chosen) as executor:
+        run_what_is_left(session, executor, directory, plan, chosen, ends, command=command, folder=folder)
 
 
 def _typed(session: Session) -> str:
@@ -176,9 +184,9 @@ def _place(plan: "SweepPlan") -> Path:
     return Path(SWEEPS) / f"{re.sub(r'[^A-Za-z0-9._]+', '-', stem)[:48]}-{mark}"
 
 
-def _written(request: Request, how: How, plan: "SweepPlan", command: str) -> dict[str, object]:
-    """What sweep.toml holds: with it, `lnas sweep --config` makes the sweep again."""
-    begins = {"reproduce": request.kind, "scale": request.scale, "command": command} if request.kind != "sweep" else {}
+def _written(request: Request, how: How, plan: "SweepPlan") -> dict[str, object]:
+    """What sweep.toml holds: with it, `lnas sweep --config` or `lnas reproduce table1 --config` makes the sweep again."""
+    begins = {"reproduce": request.kind, "scale": request.scale} if request.kind != "sweep" else {}
     how_toml: dict[str, object] = {"seeds": how.seeds, "threads": plan.threads, "stopping": how.stopping}
     if how.controls:
         how_toml["controls"] = [ALL] if how.every else list(how.controls)

@@ -108,7 +108,8 @@ class Executor(ABC):
     def close(self) -> None:
         """End all workers, at once where one is still busy, whose piece is "lost" unless it stops by itself.
 
-        None is left when it returns, and every future is done.  May be called twice.
+        Every future is done when it returns, and no worker is left, but for jobs that a batch system has been told to end and
+        takes its time for.  May be called twice.
         """
 
 

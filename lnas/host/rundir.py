@@ -128,7 +128,7 @@ class RunDirectory:
             RunError: where there is none.
         """
         directory = cls(path)
-        if not (directory.config.is_file() and directory.status.is_file()):
+        if not (os.path.isfile(directory.config) and os.path.isfile(directory.status)):  # of os.path: False for too long a name
             raise RunError(f"{path} is no run: a run is a directory that lnas made, with config.toml and status.json")
         return directory
 

@@ -60,10 +60,10 @@ class Sweep:
     def to_records(self) -> list[Record]:
         """One record for each trial, in the order of the table, all with the same keys; None where it did not come that far.
 
-        They are sweep, row, recipe, sparsity, control, of, name, seed, state, reason, before, half, end, ticket, validation,
-        test, parameters, macs_dense, macs_nonzero, macs_structural, nni_compat, search_seconds, train_seconds, search, exact,
-        digest and path, as `Sweep.results` explains them; "attained.TARGET" for each target; "varied.OPTION" for what else
-        differs among rows.
+        They are sweep, row, recipe, sparsity, control, of, name, seed, state, reason, before, half, end, ticket, best, epochs,
+        validation, test, parameters, macs_dense, macs_nonzero, macs_structural, nni_compat, search_seconds, train_seconds,
+        search, exact, digest and path, as `Sweep.results` explains them; "attained.TARGET" for each target; "varied.OPTION" for
+        what else differs among rows.
         """
         return trial_records(self.results)[1]
 

@@ -13,9 +13,6 @@ from lnas.sweep.collect import collect
 from lnas.sweep.results import Results
 from lnas.sweep.verdicts import verdicts
 
-MOST_CELLS = 12
-"""Rows whose cells are shown side by side."""
-
 
 def write(path: Path) -> Path:
     """Write report.html, trials.csv, rows.csv and table.tex of the sweep at `path`; returns the page.
@@ -40,7 +37,7 @@ def cells(path: Path, results: Results) -> dict[str, Genotype]:
     found: dict[str, Genotype] = {}
     for row in results.rows:
         trials = results.of(row.label)
-        if row.control is not None or not trials or len(found) == MOST_CELLS:
+        if row.control is not None or not trials:
             continue
         try:
             document = documents.read(path / trials[min(trials)].path / "genotype.json")

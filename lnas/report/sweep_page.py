@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ from lnas.sweep.verdicts import Verdict, method, why_none
 
 _WIDE, _NARROW = 720, 368
 _MOST_PANELS = 12
+_MOST_ROWS_OF_CELLS = 12
+"""Whose cells are side by side."""
 _MOST_CELLS = 1_500_000
 """Characters of drawn cells; what is left over is not drawn."""
 _MOST_FINDINGS = 12
@@ -98,7 +101,8 @@ def render(
         fronts=list(_fronts(results)),
         time=_levels(results, SEARCH, name="time"),
         shared=len({trial.search for trial in results.trials if trial.search is not None}),
-        cells=list(_cells(cells)),
+        cells=list(_cells(dict(islice(cells.items(), _MOST_ROWS_OF_CELLS)))),
+        cells_left=max(0, len(cells) - _MOST_ROWS_OF_CELLS),
         held=held(results, measure),
         kinds=kinds(results),
         trials=[_Trial(trial, _link(trial)) for trial in results.trials],
@@ -117,7 +121,7 @@ def write(
     """Write the page to `path`, whole or not at all, and return it.
 
     Args:
-        path: in the directory of the sweep, from which it links to the reports of the trials.
+        path: in the directory of the sweep, from which it links to the directories of the trials.
         results: as in `render`.
         verdicts: as in `render`.
         findings: as in `render`.

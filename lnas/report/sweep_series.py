@@ -37,11 +37,6 @@ class Series:
         """Whether it is what the others are held against."""
         return recipe_of(self.rows[0]) == "baseline"
 
-    @property
-    def levels(self) -> tuple[Row, ...]:
-        """The rows that ask for one sparsity."""
-        return tuple(row for row in self.rows if row.sparsity is not None)
-
 
 def series(results: Results) -> tuple[Series, ...]:
     """In the order of the table."""

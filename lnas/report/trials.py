@@ -13,6 +13,8 @@ _OF_A_TRIAL: Columns = {
     "half": float,
     "end": float,
     "ticket": float,
+    "best": float,
+    "epochs": int,
     "validation": float,
     "test": float,
     "parameters": int,

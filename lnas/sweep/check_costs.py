@@ -1,4 +1,4 @@
-"""Costs never rise with sparsity."""
+"""Costs never rise with sparsity, where the masks of a sparser row are within those of a denser one."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,16 @@ FALLING = ("parameters", "macs_nonzero", "macs_structural")
 
 
 _ALPHA = re.compile(r"(?<![\w-])alpha:")
+_IN_ROUNDS = re.compile(r"(?<![\w-])[\w-]+:(?!one-shot(?![\w-]))[\w-]")
 _OTHER_NETWORK = "; alpha is pruned, so that each sparsity has a search of its own, which may keep operations that cost more"
+_OTHER_MASKS = "; weights are pruned in rounds, with a training in between, so that each sparsity has masks of its own"
 
 
 def costs(results: Results) -> Iterator[Finding]:
     """Of the rows of one recipe, a sparser one costs at most as much: means over the seeds that both have.
 
-    Where alpha is pruned the networks are others, and it may be right.
+    Where alpha is pruned the networks are others, and it may be right; and where weights are pruned in rounds, fewer weights may
+    lie where they cost more multiply-adds.
     """
     for rows in _series(results):
         for cost in FALLING:
@@ -29,18 +32,19 @@ def costs(results: Results) -> Iterator[Finding]:
                 if after > before:
                     what = f"{COSTS[cost]} rise with sparsity: {before:,.0f} at p={denser.sparsity:g},"
                     what += f" {after:,.0f} at p={sparser.sparsity:g}"
-                    if _prunes_alpha(results, denser) or _prunes_alpha(results, sparser):
+                    lines = [line for row in (denser, sparser) for line in _lines(results, row)]
+                    if any(map(_ALPHA.search, lines)):
                         yield Finding("noted", "costs", sparser.label, what + _OTHER_NETWORK)
+                    elif cost != "parameters" and any(map(_IN_ROUNDS.search, lines)):
+                        yield Finding("noted", "costs", sparser.label, what + _OTHER_MASKS)
                     else:
                         yield Finding("violated", "costs", sparser.label, what)
 
 
-def _prunes_alpha(results: Results, row: Row) -> bool:
-    """By what was configured; where nothing says so, by the recipe."""
+def _lines(results: Results, row: Row) -> list[str]:
+    """What the row prunes, as it was configured; where nothing says so, by its recipe."""
     lines = [trial.config["prune"] for trial in results.trials if trial.row == row.label and "prune" in trial.config]
-    if lines:
-        return any(_ALPHA.search(line) for line in lines)
-    return any(spec.name == "alpha" for spec in RECIPES.get(short(row.recipe), ()))
+    return lines or [str(spec) for spec in RECIPES.get(short(row.recipe), ())]
 
 
 def _series(results: Results) -> Iterator[list[Row]]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from lnas.core.errors import ConfigError
 from lnas.host.prune_lines import short
 from lnas.host.spec import Spec
+from lnas.sweep.figures import read
 from lnas.sweep.findings import Finding
 from lnas.sweep.results import Results, Row, TrialResult
 
@@ -85,7 +86,7 @@ def _faults(row: Row, trial: TrialResult) -> Iterator[str]:
         yield f"it stands under {row.recipe}, and was run as {config['recipe']}"
     if row.sparsity is not None and f"p={row.sparsity:g}" in row.label.split() and row.control != "dense":
         found = _SPARSITY.findall(prune)  # none where a schedule has another name for it
-        if not prune or any(_number(text) != row.sparsity for text in found):
+        if not prune or any(read(text) != row.sparsity for text in found):
             yield f"it stands under p={row.sparsity:g}, and pruned: {prune or 'nothing'}"
     if row.control is not None and row.control in SAYS:
         key, wanted = SAYS[row.control]
@@ -151,10 +152,3 @@ def _one_by_one(config: Mapping[str, str]) -> dict[str, str]:
         search, _, train = found.pop("epochs").partition(":")
         found |= {"epochs.search": search, "epochs.train": train or search}
     return found
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 
-from lnas.sweep.figures import count
+from lnas.sweep.figures import count, read
 from lnas.sweep.findings import Finding
-from lnas.sweep.results import Results
+from lnas.sweep.results import Results, TrialResult
 
 CLOSE = 0.005
 """Sparsities that differ by less are one: a layer loses a whole number of weights."""
 
 
 def running_best(results: Results) -> Iterator[Finding]:
-    """The best accuracy so far never falls, and its columns are what the course and the network before the prune say."""
+    """The best accuracy so far never falls, and its columns are what the course and the network before the prune say.
+
+    The course is of the journal.  The summary, which is written apart from it, must say the same.
+    """
     for trial in results.trials:
+        yield from _journal_and_summary(trial)
         if trial.half is not None and trial.end is not None and trial.half > trial.end:
             what = f"the best validation accuracy falls from {trial.half:.4f} at half-time to {trial.end:.4f} at the end"
             yield Finding("violated", "running best", trial.name, what)
@@ -29,6 +33,20 @@ def running_best(results: Results) -> Iterator[Finding]:
                 yield Finding("violated", "running best", trial.name, f"{what}{before} is {highest:.4f}")
         if trial.ticket is not None and trial.ticket not in trial.course:
             what = f"the best validation accuracy after the last prune is {trial.ticket:.4f}, and no epoch has it"
+            yield Finding("violated", "running best", trial.name, what)
+
+
+def _journal_and_summary(trial: TrialResult) -> Iterator[Finding]:
+    if trial.state != "finished":
+        return
+    if trial.epochs is not None and len(trial.course) != trial.epochs:
+        what = f"its journal has {count(len(trial.course), 'epoch')} of training, and {trial.epochs} were planned"
+        yield Finding("violated", "running best", trial.name, what)
+    if not trial.course:
+        return
+    for name, said, found in (("best", trial.best, max(trial.course)), ("last", trial.validation, trial.course[-1])):
+        if said is not None and said != found:
+            what = f"its {name} validation accuracy is {said:.4f} in summary.json, and {found:.4f} in its journal"
             yield Finding("violated", "running best", trial.name, what)
 
 
@@ -58,7 +76,7 @@ def nothing_chosen_by_test(results: Results) -> Iterator[Finding]:
             what = "its best accuracy has no course of validation accuracies to come from"
             yield Finding("violated", "test set", trial.name, what)
         share = trial.config.get("validation")
-        if share is not None and not 0 < _number(share) < 1:
+        if share is not None and not 0 < read(share) < 1:
             what = f"validation is {share}: without pictures that are held out, the test set is what is left to choose by"
             yield Finding("violated", "test set", trial.name, what)
 
@@ -77,10 +95,3 @@ def attained(results: Results) -> Iterator[Finding]:
                 low, high = f"{min(values):.4g}", f"{max(values):.4g}"
                 reached = low if low == high else f"{low} to {high}"
                 yield Finding("noted", "attained", row.label, f"{target} attained {reached}, not the {row.sparsity:g} asked for")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

@@ -9,6 +9,7 @@ from lnas.core.errors import LnasError
 from lnas.host import documents, lock, toml
 from lnas.host.record import flat
 from lnas.host.rundir import RunDirectory
+from lnas.sweep.call import Call
 from lnas.sweep.directory import SweepDirectory
 from lnas.sweep.planned import SweepPlan, Trial
 from lnas.sweep.results import Results, TrialResult, TrialState
@@ -23,19 +24,19 @@ def collect(path: Path) -> Results:
         RunError: where there is no sweep at `path`, or its plan cannot be read.
     """
     directory = SweepDirectory.open(path)
-    plan, status = directory.plan(), directory.read_status()
+    plan, call = directory.plan(), Call.said(directory.read_status())
     return Results(
         name=path.resolve().name,
         rows=plan.rows,
         trials=tuple(_trial(directory, plan, trial) for trial in in_order(plan)),
         kind="table1" if plan.kind == "table1" else "sweep",
         scale=plan.scale,
-        command=str(status.get("command", "")),
+        command="" if call is None else call.command,
         config=_text(directory.config),
         seeds=plan.seeds,
         stopped_early=plan.stopping,
         seconds=directory.seconds() or None,
-        workers=int(status.get("workers", 1)),
+        workers=1 if call is None else max(1, call.most_workers),
     )
 
 
@@ -96,21 +97,19 @@ def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialRes
     run, outcome = directory.run_of(trial.name), directory.outcome(trial.name)
     state: TrialState = STATES.get(outcome["state"], "waiting") if outcome else "waiting"
     reason = str(outcome.get("reason", "")) if outcome else ""
-    summary: Mapping[str, Any] = {}
+    measured: dict[str, Any] = {}
     if state == "finished":
         try:
             summary = documents.read(run.summary)
             if not run.finished() or not isinstance(summary, dict):
                 raise ValueError("it is not finished")
-        except (OSError, ValueError) as error:
-            state, reason, summary = "failed", f"summary.json cannot be read: {getattr(error, 'strerror', None) or error}", {}
+            measured = _measured(summary)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            state, reason = "failed", f"summary.json cannot be read: {getattr(error, 'strerror', None) or error}"
     elif state == "waiting" and _held(run):
         state = "running"
-    figures = (outcome.get("figures") if outcome else None) or {}
     finished, training = state == "finished", _Training.of(run)
-    macs, parameters = summary.get("macs") or {}, summary.get("parameters") or {}
-    accuracy, seconds = summary.get("accuracy") or {}, summary.get("seconds") or {}
-    before = (summary.get("baseline") or {}).get("validation")
+    before = measured.pop("before", None)
     highest = [*training.course, *([] if before is None else [before])]
     return TrialResult(
         name=trial.name,
@@ -124,21 +123,42 @@ def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialRes
         half=training.half(trial.epochs, before),
         end=max(highest) if finished and highest else None,
         ticket=training.ticket() if finished else None,
-        validation=accuracy.get("validation"),
-        test=accuracy.get("test"),
-        parameters=parameters.get("nonzero"),
-        macs_dense=macs.get("dense"),
-        macs_nonzero=macs.get("nonzero"),
-        macs_structural=macs.get("structural"),
-        nni_compat=figures.get("nni_compat") if finished else None,
-        attained={name: value["attained"] for name, value in (summary.get("sparsity") or {}).items()},
-        search_seconds=seconds.get("search"),
-        train_seconds=seconds.get("train"),
+        epochs=trial.epochs,
+        nni_compat=outcome["figures"].get("nni_compat") if finished and outcome else None,
         search=trial.search,
-        exact=summary.get("exact"),
-        digest=summary.get("digest"),
         config=_config(run, trial),
+        **measured,
     )
+
+
+def _measured(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What summary.json says, by field of a `TrialResult`.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: where it is not what a run writes.
+    """
+    accuracy, seconds = summary.get("accuracy") or {}, summary.get("seconds") or {}
+    macs, parameters = summary.get("macs") or {}, summary.get("parameters") or {}
+    numbers = {
+        "before": (summary.get("baseline") or {}).get("validation"),
+        "best": accuracy.get("best_validation"),
+        "validation": accuracy.get("validation"),
+        "test": accuracy.get("test"),
+        "parameters": parameters.get("nonzero"),
+        "macs_dense": macs.get("dense"),
+        "macs_nonzero": macs.get("nonzero"),
+        "macs_structural": macs.get("structural"),
+        "search_seconds": seconds.get("search"),
+        "train_seconds": seconds.get("train"),
+    }
+    attained = {str(name): value["attained"] for name, value in (summary.get("sparsity") or {}).items()}
+    for name, value in (*numbers.items(), *attained.items()):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{name} is {value!r}, and no number")
+    exact, digest = summary.get("exact"), summary.get("digest")
+    if not isinstance(exact, bool | None) or not isinstance(digest, str | None):
+        raise ValueError("exact must be true or false, and digest text")
+    return {**numbers, "attained": attained, "exact": exact, "digest": digest}
 
 
 def _held(run: RunDirectory) -> bool:

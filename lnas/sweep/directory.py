@@ -1,9 +1,11 @@
 """The directory of a sweep: its plan, the runs in it, and what became of each."""
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from lnas.core.errors import ConfigError, RunError
 from lnas.core.executor import Outcome
 from lnas.host import documents, durable, lock
 from lnas.host.rundir import RunDirectory, changed
+from lnas.sweep.call import Call
 from lnas.sweep.planned import SweepPlan, difference
 
 _ASIDE = re.compile(r"\..+\.tmp")
@@ -47,7 +50,6 @@ class SweepDirectory:
         self.outcomes = path / "outcomes"
         self.stop = path / "stop"
         self.lock = path / "lock"
-        self.report = path / "report.html"
 
     @classmethod
     def open(cls, path: Path) -> "SweepDirectory":
@@ -84,7 +86,11 @@ class SweepDirectory:
         """
         if cls.is_one(path):
             return
-        if os.path.lexists(path) and (not os.path.isdir(path) or not _is_free(path)):
+        try:
+            taken = os.path.lexists(path) and (not os.path.isdir(path) or not _is_free(path))
+        except OSError as error:
+            raise RunError(f"cannot read {path}: {error.strerror or error}; choose another --out") from error
+        if taken:
             raise RunError(f"{path} is there already, and is no sweep; choose another --out")
         parent = path.absolute()
         while not os.path.lexists(parent) and parent != parent.parent:
@@ -174,7 +180,9 @@ class SweepDirectory:
             return None
         except (OSError, ValueError):
             return None  # it is asked for again
-        return document if isinstance(document, dict) and isinstance(document.get("state"), str) else None
+        if not isinstance(document, dict) or not isinstance(document.get("state"), str):
+            return None
+        return {"reason": "", **document, "figures": found if isinstance(found := document.get("figures"), dict) else {}}
 
     def write_outcome(self, name: str, outcome: Outcome) -> None:
         """Note what became of a trial."""
@@ -193,10 +201,8 @@ class SweepDirectory:
 
     def seconds(self) -> float:
         """Wall-clock time so far, over all the times that it was begun again."""
-        try:
-            return float(documents.read(self.status)["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0.0
+        value = self.read_status().get("seconds")
+        return float(value) if isinstance(value, int | float) and 0 <= value < math.inf else 0.0
 
     def read_status(self) -> Mapping[str, Any]:
         """What status.json says; empty where it says nothing."""
@@ -206,20 +212,11 @@ class SweepDirectory:
             return {}
         return document if isinstance(document, dict) else {}
 
-    def write_status(self, state: str, *, seconds: float, executor: str, workers: int, command: str) -> None:
+    def write_status(self, state: str, *, seconds: float, call: Call) -> None:
         """Replace status.json."""
-        durable.write_json(
-            self.status,
-            {
-                "schema": 1,
-                "state": state,
-                "seconds": round(seconds, 3),
-                "executor": executor,
-                "workers": workers,
-                "command": command,
-                "updated": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-        )
+        updated = datetime.now(UTC).isoformat(timespec="seconds")
+        document = {"schema": 1, "state": state, "seconds": round(seconds, 3), **asdict(call), "updated": updated}
+        durable.write_json(self.status, document)
 
     def _require_same(self, plan: SweepPlan) -> None:
         there, wanted = self.plan(), plan

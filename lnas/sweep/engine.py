@@ -140,15 +140,10 @@ class Engine:
 
     def _begin_next(self) -> bool:
         """Begin the first piece of work that can begin.  False where none can."""
+        self._fail_with_their_search()  # first, for others may have waited for those
         self._give_up()
         for trial in self.plan.trials:
-            if self._states["trial", trial.name] != "waiting" or self._rungs.waits(trial):
-                continue
-            if trial.search is not None and self._states["search", trial.search] == "failed":
-                outcome = self.directory.outcome(f"search-{trial.search}") or {}
-                self._end("trial", trial.name, Outcome("failed", f"its search failed: {outcome.get('reason', '')}"))
-                return self._begin_next()  # the others may have waited for it
-            if not self._may_begin(trial):
+            if self._states["trial", trial.name] != "waiting" or self._rungs.waits(trial) or not self._may_begin(trial):
                 continue
             if trial.search is None or self._states["search", trial.search] == "done":
                 if not self._deaths.waits(trial.name):
@@ -159,6 +154,14 @@ class Engine:
                 self._begun.add(trial.name)
                 return True
         return False
+
+    def _fail_with_their_search(self) -> None:
+        for trial in self.plan.trials:
+            if self._states["trial", trial.name] != "waiting" or trial.search is None:
+                continue
+            if self._states["search", trial.search] == "failed":
+                outcome = self.directory.outcome(f"search-{trial.search}") or {}
+                self._end("trial", trial.name, Outcome("failed", f"its search failed: {outcome.get('reason', '')}"))
 
     def _may_begin(self, trial: Trial) -> bool:
         return self.most is None or trial.name in self._begun or len(self._begun) < self.most
@@ -221,10 +224,10 @@ class Engine:
                 self._end(kind, name, outcome)
 
     def _lose(self, kind: Kind, name: str, reason: str) -> None:
-        """The worker died: another one goes on, unless that has happened too often."""
+        """The worker died, or could not begin: another one goes on, unless that has happened too often."""
         times = self._deaths.count(name, self.directory.run_of(name) if kind == "trial" else self.directory.search_of(name))
         if self._deaths.hopeless(name):
-            self._end(kind, name, Outcome("failed", f"{reason}; its worker died {times} times without getting further"))
+            self._end(kind, name, Outcome("failed", f"{reason}; it was lost {times} times without getting further"))
         else:
             self._states[kind, name] = "waiting"
             self.tell(Told(kind, name, "lost", reason))

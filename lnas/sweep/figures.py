@@ -1,4 +1,4 @@
-"""Figures of a sweep as words: fractions in hundredths with two decimals, so that one picture of 10,000 can be seen."""
+"""Figures of a sweep as words, and back: fractions in hundredths with two decimals, so that one picture of 10,000 can be seen."""
 
 from lnas.sweep.statistics import Interval
 
@@ -6,6 +6,14 @@ from lnas.sweep.statistics import Interval
 def count(number: int, thing: str) -> str:
     """A count and its noun: "1 level", "1,200 rows"."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def read(text: str) -> float:
+    """The number that a configuration has as text; nan where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def percent(fraction: float) -> str:

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from lnas.core.errors import ConfigError
 from lnas.host.config import Config, to_toml
-from lnas.host.run_name import LONGEST
+from lnas.host.run_name import LONGEST, run_name
 from lnas.sweep.results import Row
+from lnas.sweep.stopping import rule
 
 SCHEMA = 1
 
@@ -90,16 +93,36 @@ class SweepPlan:
             if document["schema"] != SCHEMA:
                 raise ConfigError(f"a plan of schema {document['schema']!r}; this lnas reads schema {SCHEMA}")
             values = {key: value for key, value in document.items() if key != "schema"}
-            return cls(
-                **{
-                    **values,
-                    "rows": tuple(Row(**row) for row in values["rows"]),
-                    "trials": tuple(Trial(**trial) for trial in values["trials"]),
-                    "seeds": tuple(values["seeds"]),
-                }
-            )
+            rows, trials = [Row(**row) for row in values["rows"]], [Trial(**trial) for trial in values["trials"]]
+            cls(**{**values, "rows": rows, "trials": trials})  # it has no key that is unknown
+            plan = TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(f"no plan of a sweep: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"no plan of a sweep: {type(error).__name__}: {error}") from None
+        plan._require_whole()
+        return plan
+
+    def _require_whole(self) -> None:
+        """Refuse what no planner has made: a name may be a path to somewhere else."""
+        labels, names = [row.label for row in self.rows], [trial.name for trial in self.trials]
+        try:
+            for name in (*names, *self.searches):
+                run_name(name)
+        except ConfigError as error:
+            raise ConfigError(f"no plan of a sweep: name {error}") from None
+        for what, several in (("rows", labels), ("trials", names), ("seeds", self.seeds)):
+            if not several or len(set(several)) < len(several):
+                raise ConfigError(f"no plan of a sweep: its {what} must be there, and each once")
+        for trial in self.trials:
+            if trial.row not in labels or trial.seed not in self.seeds or trial.search not in (None, *self.searches):
+                raise ConfigError(f"no plan of a sweep: trial {trial.name} is of a row, a seed or a search that is not there")
+            if trial.epochs < 1 or not 0 <= trial.sparsity < 1:
+                raise ConfigError(f"no plan of a sweep: trial {trial.name} has no epochs, or a sparsity outside [0, 1)")
+        if self.threads < 1 or self.kind not in ("sweep", "table1"):
+            raise ConfigError("no plan of a sweep: threads must be at least 1, and kind sweep or table1")
+        rule(self.stopping)
 
 
 def trial_name(label: str, seed: int) -> str:

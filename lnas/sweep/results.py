@@ -54,6 +54,8 @@ class TrialResult:
             "epoch 10").
         end: the highest of all (Table 1's second).  Where weights are pruned, it may be the unpruned network's.
         ticket: the highest after the last prune of the training, which is what can be kept; `end` where no weights are pruned.
+        best: the highest of the training, as the run's summary has it and not its journal.
+        epochs: planned of its training.
         validation: of the last weights.
         test: of the last weights; the test set was read once, at the end.
         parameters: non-zero.
@@ -81,6 +83,8 @@ class TrialResult:
     half: float | None = None
     end: float | None = None
     ticket: float | None = None
+    best: float | None = None
+    epochs: int | None = None
     validation: float | None = None
     test: float | None = None
     parameters: int | None = None
@@ -112,7 +116,7 @@ class Results:
         seeds: of every row.
         stopped_early: the rule that stopped trials before their end, or None.  Where there is one, there are no verdicts.
         seconds: wall-clock time of the whole sweep, over all the times that it was resumed.
-        workers: trials that ran at a time: they shared the machine, which their seconds show.
+        workers: trials that ran at a time at most: they shared the machine, which their seconds show.
     """
 
     name: str

@@ -4,7 +4,7 @@ The order is that of a run: file < environment < command line.  What comes of it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lnas.core.errors import ConfigError, UnknownNameError
@@ -12,7 +12,7 @@ from lnas.host import toml
 from lnas.host.fields import READERS, read
 from lnas.host.layers import from_command_line, from_environment, from_table
 from lnas.host.prune_lines import RECIPES, recipe_of, short
-from lnas.host.spec import Spec
+from lnas.host.spec import Spec, shown
 from lnas.sweep.axes import NOT_OF_A_TRIAL, is_axis
 
 HOW = ("seeds", "controls", "executor", "workers", "threads", "stopping", "out")
@@ -29,7 +29,7 @@ def of_file(path: Path) -> tuple[dict[str, object], dict[str, object]]:
     """
     table = toml.load(path)
     if "reproduce" in table:
-        raise ConfigError(f"{path} is of lnas reproduce; to make it again: {table.get('command', 'lnas reproduce table1')}")
+        raise ConfigError(f"{path} is of lnas reproduce; to make it again: lnas reproduce {table['reproduce']} --config {path}")
     how = {key: table.pop(key) for key in HOW if key in table}
     for key in table:
         if key in NOT_OF_A_TRIAL:
@@ -43,6 +43,45 @@ def of_file(path: Path) -> tuple[dict[str, object], dict[str, object]]:
                 read(key, one, f"{path}: {key}")
     single = from_table({key: value for key, value in table.items() if key not in lists}, path)
     return {**_plain_all(single.values), **lists}, how
+
+
+@dataclass(frozen=True)
+class OfTable1:
+    """What the file of a Table 1 has.
+
+    Attributes:
+        settings: of all rows.
+        how: it says that the sweep is run.
+        scale: None where it names none.
+        levels: None where it names none.
+    """
+
+    settings: Mapping[str, object] = field(default_factory=dict)
+    how: Mapping[str, object] = field(default_factory=dict)
+    scale: str | None = None
+    levels: Sequence[object] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> "OfTable1":
+        """That of the file at `path`.
+
+        Raises:
+            ConfigError: in one line with the file, and the key that is unknown or wrong.
+        """
+        table = toml.load(path)
+        table.pop("command", None)  # of an earlier version
+        what, scale, levels = table.pop("reproduce", "table1"), table.pop("scale", None), table.pop("levels", None)
+        if what != "table1":
+            raise ConfigError(f"{path}: reproduce must be 'table1', not {shown(what)}")
+        if not isinstance(scale, str | None):
+            raise ConfigError(f"{path}: scale must be text, not {shown(scale)}")
+        if not isinstance(levels, list | None):
+            raise ConfigError(f"{path}: levels must be a list of fractions, not {shown(levels)}")
+        how = {key: table.pop(key) for key in HOW if key in table}
+        for key in table:
+            if key not in READERS:
+                raise ConfigError(f"{path}: {UnknownNameError('key', key, [*READERS, *HOW, 'scale', 'levels'])}")
+        return cls(_plain_all(from_table(table, path).values), how, scale, levels)
 
 
 def of_environment(environment: Mapping[str, str], without: Sequence[str] = tuple(NOT_OF_A_TRIAL)) -> dict[str, object]:

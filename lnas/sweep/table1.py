@@ -7,9 +7,10 @@ from types import MappingProxyType
 from lnas.core.errors import ConfigError, SparsityError, UnknownNameError
 from lnas.host.fields import READERS, read
 from lnas.host.prune_lines import RECIPES, short
-from lnas.host.spec import Spec, format_options, shown
+from lnas.host.spec import Spec, shown
 from lnas.sweep.planned import PlannedRow
 from lnas.sweep.results import Row
+from lnas.sweep.sources import laid
 
 LEVELS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0.95)
 """The sparsities of Table 1.  At the last, alpha keeps one candidate an edge, 0.875 of eight."""
@@ -28,12 +29,10 @@ class Scale:
     """The sizes of all rows.
 
     Attributes:
-        summary: one line.
         settings: as one would type them for `lnas run`.
         data: the data set where nobody names one; None where somebody has to.
     """
 
-    summary: str
     settings: Mapping[str, str]
     data: str | None = None
 
@@ -41,7 +40,6 @@ class Scale:
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
         "tiny": Scale(
-            "the embedded digits, cells of one node: seconds a trial",
             {
                 "space": "cells,channels=2,layers=3,nodes=1,network_channels=8,network_layers=3",
                 "epochs": "5:10",
@@ -52,7 +50,6 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             "digits",
         ),
         "small": Scale(
-            "a few thousand pictures of 32x32, such as a part of CIFAR-10: minutes a trial",
             {
                 "space": "cells,channels=4,layers=3,nodes=1,network_channels=12,network_layers=3",
                 "epochs": "4:8",
@@ -61,7 +58,6 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             },
         ),
         "paper": Scale(
-            "the paper's sizes: hours a trial on a GPU",
             {
                 "space": "cells,channels=16,layers=8,nodes=4,network_channels=36,network_layers=20",
                 "epochs": "10:20",
@@ -109,7 +105,7 @@ def table1(
         if key not in READERS:
             raise UnknownNameError("key", key, READERS)
     _check_levels(levels)
-    settings = _laid(SCALES[scale].settings, given)
+    settings = laid(SCALES[scale].settings, {key: value for key, value in given.items() if key != "data"})
     settings["data"] = _pictures(scale, data or given.get("data"))
     rounds = _rounds(str(settings["epochs"]))
     lines = {
@@ -134,19 +130,6 @@ def _check_levels(levels: Sequence[float]) -> None:
             raise ConfigError(f"level {level!r} has more digits than a row shows; six are read")
         if list(levels).count(level) > 1:
             raise ConfigError(f"level {level:g} is given twice; a row is run once for each seed")
-
-
-def _laid(lower: Mapping[str, str], upper: Mapping[str, object]) -> dict[str, object]:
-    """`upper` on `lower`: options one by one where both name the same part."""
-    settings: dict[str, object] = {**lower, **{key: value for key, value in upper.items() if key != "data"}}
-    if "space" in upper:
-        below, above = Spec.parse(lower["space"]), Spec.of(upper["space"])
-        if short(above.name) == short(below.name):
-            above = Spec(above.name, None, {**below.options, **above.options})
-        settings["space"] = str(above)
-    if "train" in upper:
-        settings["train"] = format_options({**read("train", lower["train"], "train"), **read("train", upper["train"], "train")})
-    return settings
 
 
 def _pictures(scale: str, data: object) -> str:

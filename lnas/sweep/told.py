@@ -18,7 +18,7 @@ class Told:
         kind: of what it is about.
         name: of a trial, or the key of a search.
         what: "began", "done", "failed", "stopped" (given up for good), "paused" (it waits for others, or for the next call),
-            "lost" (its worker died; it is tried again).
+            "lost" (its worker died, or somebody else held its run; it is tried again).
         reason: why, in one line.
     """
 

@@ -34,8 +34,9 @@ class Detail:
         difference: mean of the paired differences, first minus second; a fraction of 1, as in `Verdict`.
         interval: Student's 95 %, or None.
         bootstrap: percentile bootstrap 95 %, or None.
-        adjusted: p after Holm; None where the contrast is not tested, and only shown.
-        word: of this contrast; None where it is not tested by itself.
+        adjusted: p after Holm; None where the contrast has none of its own: it is only shown, or the claim is about every one
+            of several, which is a single test.
+        word: of this contrast; None where it has no test of its own.
     """
 
     label: str

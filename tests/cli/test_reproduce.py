@@ -50,6 +50,42 @@ def test_what_the_table_sets_is_left_out_of_the_environment_with_a_line_each(lna
     ]
 
 
+def test_its_sweep_toml_makes_it_again_whatever_the_environment_was(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNAS_EPOCHS", "10it:4it")
+    made = lnas("reproduce", "table1", *SMALL[:-1], "--scale", "tiny", "--out", "mine", "--max-time", "0.001s")
+    assert made.exit_code == 0, made.stderr
+    monkeypatch.delenv("LNAS_EPOCHS")
+    again = lnas("reproduce", "table1", "--config", "mine/sweep.toml", "--out", "mine", "--dry-run", "--json")
+    assert (again.exit_code, json.loads(again.stdout)["left"]) == (0, 4)  # else it would be another sweep
+    other = json.loads(
+        lnas("reproduce", "table1", "--config", "mine/sweep.toml", "--levels", "0.25", "--dry-run", "--json").stdout
+    )
+    assert [row["label"] for row in other["rows"]][1] == "variant1 p=0.25"
+    refused = lnas("sweep", "--config", "mine/sweep.toml")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "lnas: error: mine/sweep.toml is of lnas reproduce; to make it again: lnas reproduce table1 --config mine/sweep.toml\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('reproduce = "table2"', "reproduce must be 'table1', not 'table2'"),
+        ("scale = 3", "scale must be text, not 3"),
+        ("levels = 0.5", "levels must be a list of fractions, not 0.5"),
+        ("levels = [2.0]", "levels must be a number in [0, 1), not 2.0"),
+        ("epoch = 3", "unknown key 'epoch'; did you mean 'epochs'?"),
+        ('epochs = ["5:10", "6:12"]', "epochs"),
+    ],
+)
+def test_a_file_that_is_none_of_a_table(lnas: Lnas, text: str, words: str) -> None:
+    Path("mine.toml").write_text(text + "\n")
+    refused = lnas("reproduce", "table1", "--config", "mine.toml", "--dry-run")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("lnas: error: mine.toml: ") and words in refused.stderr
+
+
 def test_half_of_the_training_is_at_the_end_of_an_epoch(lnas: Lnas) -> None:
     refused = lnas("reproduce", "table1", *SMALL, "--epochs", "10:21")
     assert (refused.exit_code, refused.stdout) == (2, "")

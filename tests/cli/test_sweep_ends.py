@@ -36,6 +36,16 @@ def states(directory: str = "mine") -> dict[str, str]:
     return {path.stem: json.loads(path.read_text())["state"] for path in Path(directory, "outcomes").glob("*-seed*.json")}
 
 
+def pictures(root: Path) -> None:
+    """Two classes of twelve pictures."""
+    from PIL import Image
+
+    for shade, name in ((40, "dark"), (200, "light")):
+        (root / name).mkdir(parents=True)
+        for number in range(24):
+            Image.new("RGB", (8, 8), (shade + number, number, 0)).save(root / name / f"{number}.png")
+
+
 def test_a_trial_that_fails_is_exit_code_3_and_the_next_call_tries_it_again(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
     Path("fragile.py").write_text(FAILING)
@@ -107,12 +117,53 @@ def test_resume_goes_on_with_a_sweep(lnas: Lnas, monkeypatch: pytest.MonkeyPatch
     assert "runs/older" in lnas("show", "latest").stderr
 
 
+def test_an_executor_that_cannot_be_reached_is_told_before_the_rows_are_built(
+    lnas: Lnas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lnas.builtin.executors import Serial
+    from lnas.core.errors import ConfigError
+    from lnas.sweep.planning import Planner
+
+    def refuse(self: Serial, workers: int) -> None:
+        raise ConfigError("nobody answers")
+
+    built: list[object] = []
+    monkeypatch.setattr(Serial, "__init__", refuse)
+    monkeypatch.setattr(Planner, "plan", lambda self, *planned, **how: built.append(planned))
+    refused = lnas(*TWO)
+    assert (refused.exit_code, refused.stderr) == (2, "lnas: error: executor serial: nobody answers\n")
+    assert not built and not Path("mine").exists()
+
+
+def test_how_it_was_run_is_said_of_calls_that_ran_something(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lnas.sweep.collect import collect
+
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
+
+    def status() -> dict[str, object]:
+        found: dict[str, object] = json.loads(Path("mine/status.json").read_text())
+        return {name: found[name] for name in ("executor", "workers", "most_workers")}
+
+    lnas(*TWO, "--max-trials", "1")
+    several = {"executor": "process", "workers": 4, "most_workers": 4}  # as if four had run at a time
+    Path("mine/status.json").write_text(json.dumps({**json.loads(Path("mine/status.json").read_text()), **several}))
+    lnas(*TWO, "--max-time", "0.001s")
+    assert status() == several
+    lnas(*TWO)
+    assert status() == {"executor": "serial", "workers": 1, "most_workers": 4}
+    assert collect(Path("mine")).workers == 4
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
         ("workers", "two", "sweeps/mine/status.json: workers must be a whole number from 1 to 10000, not 'two'"),
-        ("workers", 2, "workers must be 1, not 2: serial runs one trial at a time; choose the executor process"),
-        ("executor", "many", "unknown executor 'many'"),
+        (
+            "workers",
+            2,
+            "sweeps/mine/status.json: workers must be 1, not 2: serial runs one trial at a time",
+        ),
+        ("executor", "many", "sweeps/mine/status.json: unknown executor 'many'"),
         ("executor", 3, "sweeps/mine/status.json: executor must be text, not 3"),
     ],
 )
@@ -127,6 +178,18 @@ def test_a_sweep_that_says_nonsense_of_its_executor_is_not_gone_on_with(
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith(f"lnas: error: {words}")
     assert status.read_text() == text
+
+
+def test_a_sweep_goes_on_in_the_folder_where_it_was_begun(lnas: Lnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lnas.report.sweep_files.write", lambda path: path / "report.html")
+    pictures(Path("here/pictures"))
+    monkeypatch.chdir("here")
+    begun = lnas(*TWO, "--data", "folder,root=pictures,size=8", "--max-time", "0.001s")
+    assert begun.exit_code == 0, begun.stderr
+    monkeypatch.chdir("..")
+    finished = lnas("resume", "here/mine")
+    assert finished.exit_code == 0, finished.stderr
+    assert set(states("here/mine").values()) == {"done"}
 
 
 @pytest.mark.parametrize("command", [["verify"], ["eval"], ["compare", "mine"], ["runs", "rm", "--yes"]])

@@ -136,14 +136,14 @@ def test_a_course_that_goes_on_is_not_judged_by_its_own_half() -> None:
 @pytest.mark.parametrize("value", [-0.01, 1.01, 79.0, float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["test", "validation"])
 def test_an_accuracy_is_a_fraction(name: str, value: float) -> None:
-    finding = only(changed("baseline", **{name: value}))
-    assert (finding.severity, finding.rule, finding.where) == ("violated", "accuracies", "baseline 0")
+    [finding] = [one for one in check(changed("baseline", **{name: value})) if one.rule == "accuracies"]
+    assert (finding.severity, finding.where) == ("violated", "baseline 0")
     assert finding.what.startswith(f"{name} is {value!r}")
 
 
 def test_every_epoch_of_a_course_is_a_fraction() -> None:
     assert "course, epoch 3 is -1.0" in only(changed("baseline", course=(0.5, 0.7, -1.0, 0.8))).what
-    assert check(changed("baseline", course=(0.0, 0.7, 0.8, 1.0), end=1.0)) == ()
+    assert check(changed("baseline", course=(0.0, 0.7, 0.8, 1.0), end=1.0, validation=1.0)) == ()
 
 
 # nothing was chosen by the test set
@@ -350,6 +350,42 @@ def test_the_width_of_a_dense_control_is_no_sparsity() -> None:
         if one.row == "variant1 p=0.5 dense"
     )
     assert check(replace(SOUND, rows=(*ROWS, denser), trials=(*SOUND.trials, *mine))) == ()
+
+
+@pytest.mark.parametrize(
+    ("cost", "prune", "severity"),
+    [
+        ("macs_nonzero", "theta:iterative,rounds=3,scope=global,sparsity=0.5", "noted"),
+        ("macs_structural", '["lnas/theta:iterative,sparsity=0.5"]', "noted"),
+        ("parameters", "theta:iterative,rounds=3,sparsity=0.5", "violated"),
+        ("macs_nonzero", "theta:one-shot,scope=global,sparsity=0.5", "violated"),
+    ],
+)
+def test_where_weights_are_pruned_in_rounds_multiply_adds_may_rise_and_the_reason_is_said(
+    cost: str, prune: str, severity: str
+) -> None:
+    rows = ROWS[:3]
+    trials = [replace(trial(row, 0), config={"recipe": "variant1", "prune": prune}) for row in rows[1:]]
+    trials[1] = replace(trials[1], **{cost: getattr(trials[0], cost) + 1})
+    [finding] = [one for one in check(Results("s", rows[1:], tuple(trials))) if one.rule == "costs"]
+    assert (finding.severity, finding.where) == (severity, "variant1 p=0.5")
+    assert finding.what.endswith("masks of its own") == (severity == "noted")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 5}, "its journal has 4 epochs of training, and 5 were planned"),
+        ({"best": 0.7}, "its best validation accuracy is 0.7000 in summary.json, and 0.8000 in its journal"),
+        ({"validation": 0.7}, "its last validation accuracy is 0.7000 in summary.json, and 0.8000 in its journal"),
+    ],
+)
+def test_the_journal_and_the_summary_say_the_same(change: Mapping[str, Any], words: str) -> None:
+    whole = replace(trial(ROWS[0], 0), epochs=4, best=0.8)
+    alone = Results("s", ROWS[:1], (whole,))
+    assert check(alone) == ()
+    [finding] = check(replace(alone, trials=(replace(whole, **change),)))
+    assert (finding.severity, finding.rule, finding.where, finding.what) == ("violated", "running best", whole.name, words)
 
 
 def test_dense_costs_and_those_of_other_recipes_are_not_compared() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from lnas.core.errors import RunError
 from lnas.core.executor import Outcome
 from lnas.host import durable
 from lnas.sweep.collect import collect
@@ -71,3 +72,71 @@ def test_a_journal_that_cannot_be_read_leaves_no_course(sweep: SweepDirectory) -
     sweep.run_of("a-seed0").metrics.write_text("nothing\nat all\n")
     trial = collect(sweep.path).trials[0]
     assert (trial.course, trial.half, trial.ticket, trial.end) == ((), None, None, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"macs": 3}, "'int' object has no attribute 'get'"),
+        ({"accuracy": {"test": "high"}}, "test is 'high', and no number"),
+        ({"accuracy": {"validation": True}}, "validation is True, and no number"),
+        ({"sparsity": {"theta": {}}}, "'attained'"),
+        ({"digest": 3}, "exact must be true or false, and digest text"),
+    ],
+)
+def test_a_summary_that_no_run_wrote_is_a_failed_trial(sweep: SweepDirectory, document: object, reason: str) -> None:
+    written(sweep, 0.7, 0.1, 0.5, 0.6)
+    durable.write_json(sweep.run_of("a-seed0").summary, document)
+    trial = collect(sweep.path).trials[0]
+    assert (trial.state, trial.reason, trial.test) == ("failed", f"summary.json cannot be read: {reason}", None)
+
+
+def test_other_files_that_nothing_wrote_are_as_if_they_were_not_there(sweep: SweepDirectory) -> None:
+    written(sweep, 0.7, 0.1, 0.5, 0.6)
+    durable.write_json(sweep.outcomes / "a-seed0.json", {"state": "done", "figures": [1]})
+    durable.write_json(sweep.status, {"workers": None, "command": 3})
+    results = collect(sweep.path)
+    assert (results.trials[0].state, results.trials[0].nni_compat) == ("finished", None)
+    assert (results.workers, results.command) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "words"),
+    [
+        (("trials", 0, "row"), "b", "trial a-seed0 is of a row, a seed or a search that is not there"),
+        (("trials", 0, "seed"), 1, "trial a-seed0 is of a row, a seed or a search that is not there"),
+        (("trials", 0, "search"), "k", "trial a-seed0 is of a row, a seed or a search that is not there"),
+        (("trials", 0, "name"), "/somewhere/else", "name must be 1 to 100 of the letters"),
+        (("trials", 0, "name"), "../../else", "name must be 1 to 100 of the letters"),
+        (("trials", 0, "name"), "", "name must be 1 to 100 of the letters"),
+        (("trials", 0, "name"), 5, "trials.0.name: Input should be a valid string"),
+        (("trials", 0, "seed"), "x", "trials.0.seed: Input should be a valid integer"),
+        (("trials", 0, "epochs"), 0, "trial a-seed0 has no epochs, or a sparsity outside"),
+        (("trials", 0, "more"), 0, "TypeError: "),
+        (("searches",), {"../k": ""}, "name must be 1 to 100 of the letters"),
+        (("rows", 0, "label"), None, "rows.0.label: Input should be a valid string"),
+        (("rows", 0, "varied"), 5, "rows.0.varied: Input should be an object"),
+        (("rows",), [], "its rows must be there, and each once"),
+        (("seeds",), [0, 0], "its seeds must be there, and each once"),
+        (("threads",), 0, "threads must be at least 1"),
+        (("kind",), "zzz", "threads must be at least 1, and kind sweep or table1"),
+        (("stopping",), 4, "stopping: Input should be a valid string"),
+    ],
+)
+def test_a_plan_that_no_planner_made_is_refused(
+    sweep: SweepDirectory, keys: tuple[str | int, ...], value: object, words: str
+) -> None:
+    plan = place = json.loads(sweep.plan_file.read_text())
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    sweep.plan_file.write_text(json.dumps(plan))
+    with pytest.raises(RunError) as refused:
+        collect(sweep.path)
+    assert str(refused.value).startswith(f"{sweep.plan_file}: no plan of a sweep: {words}")
+
+
+@pytest.mark.parametrize("seconds", ["nan", float("nan"), float("inf"), -1, None, "1e999"])
+def test_a_time_that_is_none_is_not_counted(sweep: SweepDirectory, seconds: object) -> None:
+    sweep.status.write_text(json.dumps({"seconds": seconds}))
+    assert sweep.seconds() == 0.0

@@ -118,6 +118,13 @@ def test_a_failed_search_fails_its_trials_with_its_reason(directory: Callable[[S
     assert outcome["reason"] == "its search failed: alpha is not finite"
 
 
+def test_any_number_of_trials_fail_with_their_search(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
+    plan = plan_of(*(f"t{number}" for number in range(1500)), shared=True)
+    place = directory(plan)
+    counts, _ = run(place, plan, said(place, **{"search-k": [Outcome("failed", "alpha is not finite")]}))
+    assert counts == Counts(0, 1500, 0, 0)
+
+
 def test_a_worker_that_dies_is_replaced_until_nothing_moves(directory: Callable[[SweepPlan], SweepDirectory]) -> None:
     plan = plan_of("a", "b")
     place = directory(plan)
@@ -126,7 +133,7 @@ def test_a_worker_that_dies_is_replaced_until_nothing_moves(directory: Callable[
     counts, heard = run(place, plan, executor)
     assert counts == Counts(1, 1, 0, 0)
     assert executor.names == ["a"] * MOST + ["b"] * MOST
-    assert heard[-1].reason == f"the worker died: signal 9; its worker died {MOST} times without getting further"
+    assert heard[-1].reason == f"the worker died: signal 9; it was lost {MOST} times without getting further"
 
 
 def test_a_loss_after_a_new_checkpoint_counts_anew(directory: Callable[[SweepPlan], SweepDirectory]) -> None:

@@ -66,7 +66,8 @@ def test_overrides_replace_option_by_option() -> None:
     given = {"space": "cells,network_channels=4", "epochs": "3:6", "train": "momentum=0.5", "batch": 32}
     baseline, _, variant2, generalized = settings(*table1("tiny", data="digits,flip=true", levels=(0.5,), overrides=given))
     assert baseline["space"] == "cells,channels=2,layers=3,nodes=1,network_channels=4,network_layers=3"
-    assert (baseline["train"], baseline["batch"], baseline["epochs"]) == ("lr=0.2,momentum=0.5", 32, "3:6")
+    assert baseline["train"] == {"lr": "0.2", "momentum": "0.5"}
+    assert (baseline["batch"], baseline["epochs"]) == (32, "3:6")
     assert baseline["data"] == "digits,crop=0,flip=true,normalise=false"
     assert variant2["prune"] == ("alpha:iterative,rounds=3",)
     assert generalized["prune"] == ("alpha:iterative,rounds=3", "theta:one-shot")

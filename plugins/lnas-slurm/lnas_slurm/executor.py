@@ -57,6 +57,8 @@ class Slurm(lnas.Executor):
             raise lnas.ConfigError(f"poll must be seconds above 0, not {poll!r}")
         if cluster not in get_args(Cluster):
             raise lnas.ConfigError(f"cluster must be one of {', '.join(get_args(Cluster))}, not {cluster!r}")
+        if cluster == "debug" and workers > 1:
+            raise lnas.ConfigError(f"workers must be 1 with cluster=debug, which does one job after the other, not {workers}")
         minutes = minutes_of(time) if time else 0
         self.workers = workers
         self._wanted = Wanted(partition, minutes, gpus, math.ceil(memory * 1024), account, qos)

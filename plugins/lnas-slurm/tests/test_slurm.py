@@ -156,6 +156,11 @@ def test_a_machine_without_slurm_is_refused(fake: Fake, monkeypatch: pytest.Monk
         Slurm(1)
 
 
+def test_in_this_process_there_is_one_job_at_a_time() -> None:
+    with pytest.raises(lnas.ConfigError, match="^workers must be 1 with cluster=debug, which does one job after the other"):
+        Slurm(8, cluster="debug")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
