@@ -9,10 +9,14 @@ from lnas.core.errors import LnasError
 from lnas.host import documents, lock, toml
 from lnas.host.record import flat
 from lnas.host.rundir import RunDirectory
+from lnas.host.spec import shown
 from lnas.sweep.call import Call
 from lnas.sweep.directory import SweepDirectory
 from lnas.sweep.planned import SweepPlan, Trial
 from lnas.sweep.results import Results, TrialResult, TrialState
+
+MOST = 2**63
+"""What a run measures is less: multiply-adds are the largest."""
 
 STATES: Mapping[str, TrialState] = {"done": "finished", "failed": "failed", "stopped": "stopped"}
 
@@ -73,7 +77,9 @@ class _Training:
             rows = [row for row in run.rows() if row.get("stage") == "train"]
             epochs = [row for row in rows if row.get("event") == "epoch"]
             prunes = [int(row["step"]) for row in rows if row.get("event") == "prune"]
-            accuracies = tuple(float(row["validation_accuracy"]) for row in epochs)
+            accuracies = tuple(row["validation_accuracy"] for row in epochs)
+            if not all(map(_is_number, accuracies)):
+                return cls()
             steps = tuple(int(row["step"]) for row in epochs)
         except (LnasError, OSError, KeyError, TypeError, ValueError):
             return cls()
@@ -109,6 +115,7 @@ def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialRes
     elif state == "waiting" and _held(run):
         state = "running"
     finished, training = state == "finished", _Training.of(run)
+    compat = outcome["figures"].get("nni_compat") if outcome else None
     before = measured.pop("before", None)
     highest = [*training.course, *([] if before is None else [before])]
     return TrialResult(
@@ -124,11 +131,16 @@ def _trial(directory: SweepDirectory, plan: SweepPlan, trial: Trial) -> TrialRes
         end=max(highest) if finished and highest else None,
         ticket=training.ticket() if finished else None,
         epochs=trial.epochs,
-        nni_compat=outcome["figures"].get("nni_compat") if finished and outcome else None,
+        nni_compat=compat if finished and _is_number(compat) else None,
         search=trial.search,
         config=_config(run, trial),
         **measured,
     )
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is one that can be summed up."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
 def _measured(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,9 +164,9 @@ def _measured(summary: Mapping[str, Any]) -> dict[str, Any]:
         "train_seconds": seconds.get("train"),
     }
     attained = {str(name): value["attained"] for name, value in (summary.get("sparsity") or {}).items()}
-    for name, value in (*numbers.items(), *attained.items()):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ValueError(f"{name} is {value!r}, and no number")
+    for name, value in (*((name, value) for name, value in numbers.items() if value is not None), *attained.items()):
+        if not _is_number(value):
+            raise ValueError(f"{name} is {shown(value)}, and no number that a run measures")
     exact, digest = summary.get("exact"), summary.get("digest")
     if not isinstance(exact, bool | None) or not isinstance(digest, str | None):
         raise ValueError("exact must be true or false, and digest text")

@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from lnas.core.errors import ConfigError
+from lnas.core.one_line import cut, in_one_line
 from lnas.host.config import Config, to_toml
 from lnas.host.run_name import LONGEST, run_name
+from lnas.host.spec import shown
 from lnas.sweep.results import Row
 from lnas.sweep.stopping import rule
 
@@ -91,16 +93,16 @@ class SweepPlan:
         """
         try:
             if document["schema"] != SCHEMA:
-                raise ConfigError(f"a plan of schema {document['schema']!r}; this lnas reads schema {SCHEMA}")
+                raise ConfigError(f"a plan of schema {shown(document['schema'])}; this lnas reads schema {SCHEMA}")
             values = {key: value for key, value in document.items() if key != "schema"}
             rows, trials = [Row(**row) for row in values["rows"]], [Trial(**trial) for trial in values["trials"]]
             cls(**{**values, "rows": rows, "trials": trials})  # it has no key that is unknown
             plan = TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
         except ValidationError as error:
             first = error.errors()[0]
-            raise ConfigError(f"no plan of a sweep: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise ConfigError(f"no plan of a sweep: {cut('.'.join(map(str, first['loc'])))}: {cut(first['msg'])}") from None
         except (KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"no plan of a sweep: {type(error).__name__}: {error}") from None
+            raise ConfigError(f"no plan of a sweep: {in_one_line(error)}") from None
         plan._require_whole()
         return plan
 
@@ -115,8 +117,9 @@ class SweepPlan:
         for what, several in (("rows", labels), ("trials", names), ("seeds", self.seeds)):
             if not several or len(set(several)) < len(several):
                 raise ConfigError(f"no plan of a sweep: its {what} must be there, and each once")
+        rows, searches = {*labels}, {None, *self.searches}
         for trial in self.trials:
-            if trial.row not in labels or trial.seed not in self.seeds or trial.search not in (None, *self.searches):
+            if trial.row not in rows or trial.seed not in self.seeds or trial.search not in searches:
                 raise ConfigError(f"no plan of a sweep: trial {trial.name} is of a row, a seed or a search that is not there")
             if trial.epochs < 1 or not 0 <= trial.sparsity < 1:
                 raise ConfigError(f"no plan of a sweep: trial {trial.name} has no epochs, or a sparsity outside [0, 1)")

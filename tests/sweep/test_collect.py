@@ -67,9 +67,12 @@ def test_a_finished_trial_whose_summary_is_gone_has_failed(sweep: SweepDirectory
     assert trial.reason.startswith("summary.json cannot be read: ")
 
 
-def test_a_journal_that_cannot_be_read_leaves_no_course(sweep: SweepDirectory) -> None:
+@pytest.mark.parametrize(
+    "journal", ["nothing\nat all\n", '{"event": "epoch", "stage": "train", "step": 10, "validation_accuracy": "nan"}\n']
+)
+def test_a_journal_that_cannot_be_read_leaves_no_course(sweep: SweepDirectory, journal: str) -> None:
     written(sweep, 0.7, 0.1, 0.5, 0.6)
-    sweep.run_of("a-seed0").metrics.write_text("nothing\nat all\n")
+    sweep.run_of("a-seed0").metrics.write_text(journal)
     trial = collect(sweep.path).trials[0]
     assert (trial.course, trial.half, trial.ticket, trial.end) == ((), None, None, 0.8)
 
@@ -78,9 +81,11 @@ def test_a_journal_that_cannot_be_read_leaves_no_course(sweep: SweepDirectory) -
     ("document", "reason"),
     [
         ({"macs": 3}, "'int' object has no attribute 'get'"),
-        ({"accuracy": {"test": "high"}}, "test is 'high', and no number"),
-        ({"accuracy": {"validation": True}}, "validation is True, and no number"),
+        ({"accuracy": {"test": "high"}}, "test is 'high', and no number that a run measures"),
+        ({"accuracy": {"validation": True}}, "validation is True, and no number that a run measures"),
+        ({"accuracy": {"test": 1e308}}, "test is 1e+308, and no number that a run measures"),
         ({"sparsity": {"theta": {}}}, "'attained'"),
+        ({"sparsity": {"theta": {"attained": None}}}, "theta is None, and no number that a run measures"),
         ({"digest": 3}, "exact must be true or false, and digest text"),
     ],
 )
@@ -93,10 +98,11 @@ def test_a_summary_that_no_run_wrote_is_a_failed_trial(sweep: SweepDirectory, do
 
 def test_other_files_that_nothing_wrote_are_as_if_they_were_not_there(sweep: SweepDirectory) -> None:
     written(sweep, 0.7, 0.1, 0.5, 0.6)
-    durable.write_json(sweep.outcomes / "a-seed0.json", {"state": "done", "figures": [1]})
     durable.write_json(sweep.status, {"workers": None, "command": 3})
-    results = collect(sweep.path)
-    assert (results.trials[0].state, results.trials[0].nni_compat) == ("finished", None)
+    for figures in ([1], {"nni_compat": "many"}, {"nni_compat": None}):
+        durable.write_json(sweep.outcomes / "a-seed0.json", {"state": "done", "figures": figures})
+        results = collect(sweep.path)
+        assert (results.trials[0].state, results.trials[0].nni_compat) == ("finished", None)
     assert (results.workers, results.command) == (1, "")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.chaos.targets import files, texts
+from benchmarks.chaos.targets import files, sweeps, texts
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,6 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    name: Target(check, corpus) for name, (check, corpus) in sorted({**texts.TARGETS, **files.TARGETS}.items())
+    name: Target(check, corpus) for name, (check, corpus) in sorted({**texts.TARGETS, **files.TARGETS, **sweeps.TARGETS}.items())
 }
 """By name."""
