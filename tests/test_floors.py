@@ -23,7 +23,7 @@ ROOMS = {
     "lnas.cost": {"lnas.core", "torch", "ptflops"},
     "lnas.testing": {"lnas.core", "lnas.builtin", "lnas.host", "lnas.cost", "torch"},
     "lnas.host": {"lnas.core", "lnas.cost", "torch", "packaging", "pluggy", "pydantic", "safetensors"},
-    "lnas.sweep": {"lnas.core", "lnas.cost", "lnas.host", "torch", "numpy", "scipy"},
+    "lnas.sweep": {"lnas.core", "lnas.cost", "lnas.host", "torch", "numpy", "pydantic", "scipy"},
     "lnas.report": {
         "lnas.core",
         "lnas.cost",
