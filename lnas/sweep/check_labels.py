@@ -77,7 +77,7 @@ def twins(results: Results) -> Iterator[Finding]:
             why = "two configurations that came to one network"
             if first.config and not _differing(first, other, ()):
                 if {first.row, other.row} <= dense:
-                    why = "no other width comes as near to the parameters of either ticket"
+                    why = "the width of both, a whole number, is the same"
                 else:
                     severity, why = "violated", "one configuration under two names"
             what = f"the same weights as {first.row} with seed {seed}: {why}"

@@ -269,7 +269,7 @@ def test_two_dense_controls_of_one_width_are_noted() -> None:
     trials = tuple(replace(trial(ROWS[5], 0), row=row.label, digest="same") for row in rows)
     [finding] = [one for one in check(Results("s", rows, trials)) if one.rule == "twins"]
     assert (finding.severity, finding.where) == ("noted", "variant1 p=0.25 dense")
-    assert finding.what.endswith("with seed 0: no other width comes as near to the parameters of either ticket")
+    assert finding.what.endswith("with seed 0: the width of both, a whole number, is the same")
 
 
 def test_equal_weights_of_two_seeds_or_of_none_are_no_twins() -> None:
