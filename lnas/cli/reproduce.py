@@ -45,7 +45,7 @@ def reproduce() -> None:
 @reproduce.command(epilog=EXAMPLES, short_help="Table 1: both variants and generalized LNAS at eight sparsities.")
 @click.option("--scale", metavar="NAME", help="tiny, small or paper.  [default: tiny]")
 @click.option("--levels", metavar="FRACTION,...", help="Some of the sparsities.  [default: the eight of Table 1]")
-@click.option("--config", "file", metavar="FILE", help="TOML file with any of these options, such as sweep.toml of a Table 1.")
+@click.option("--config", "file", metavar="FILE", help="TOML file with options of a table, such as its sweep.toml.")
 @settings_but(*FIXED, defaults=OF_THE_SCALE)
 @sweeping
 @click.pass_context
@@ -57,19 +57,20 @@ def table1(context: click.Context, scale: str | None, levels: str | None, file: 
     """
     from lnas.sweep.axes import fractions, listed
     from lnas.sweep.sources import OfTable1, laid, of_command_line, of_environment
-    from lnas.sweep.table1 import LEVELS
+    from lnas.sweep.table1 import LEVELS, SCALES
     from lnas.sweep.table1 import table1 as planned
 
-    says = OfTable1() if file is None else OfTable1.read(Path(file))
+    says = OfTable1() if file is None else OfTable1.read(Path(file), SCALES, {key: STRATEGY.get(key) for key in FIXED})
     chosen = LEVELS if says.levels is None else fractions(f"{file}: levels", says.levels)
     if levels is not None:
         chosen = fractions("--levels", listed("--levels", levels))
-    scale = scale or says.scale or "tiny"
+    scale = next(name for name in (scale, says.scale, "tiny") if name is not None)
     overrides = laid(STRATEGY, says.settings, of_environment(os.environ, without=FIXED), of_command_line(given(context)))
     data = overrides.pop("data", None)
     rows = planned(scale, data=None if data is None else str(data), levels=chosen, overrides=overrides)
     _check_halves(str(rows[0].settings["epochs"]))
     warn_of_unread([key for key in FIXED if key != "config"], "lnas reproduce table1")
+    overrides = {key: value for key, value in overrides.items() if key not in STRATEGY}
     settings = {"levels": list(chosen), **overrides, **({} if data is None else {"data": data})}
     carry_out(context, Request(rows, settings, kind="table1", scale=scale), {**says.how, **given_how(context)})
 

@@ -1,6 +1,7 @@
 """One call of the program: what was typed, and the parts that there are."""
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,11 @@ class Session:
     files: tuple[Path, ...] = ()
     _host: "Host | None" = field(default=None, init=False)
     _warned: bool = field(default=False, init=False)
+
+    @property
+    def command(self) -> str:
+        """What was typed, as a shell reads it."""
+        return shlex.join(("lnas", *self.arguments))
 
     def host(self) -> "Host":
         """All parts; a plugin that failed is one line on standard error, once.

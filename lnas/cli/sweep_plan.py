@@ -42,7 +42,7 @@ class Preview:
 
     Attributes:
         measuring: whether there will be a plan to show.
-        threads: of torch, while they are taken.
+        threads: of torch, while steps are taken.
         costs: by label of a row.
     """
 

@@ -128,7 +128,7 @@ def _run(
 
             engine = Engine(directory, plan, executor, surroundings, told, ends, how.max_trials)
             try:
-                engine.run(command)
+                engine.run(session.command)
             except SweepInterrupted as error:
                 stopped = error
         counts = engine.counts()

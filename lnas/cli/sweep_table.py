@@ -9,12 +9,16 @@ from lnas.cli.tables import table
 from lnas.report.text import line
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from lnas.sweep.results import Results, Row
 
 HEAD = ("row", "n", "best after the last prune", "validation, last weights", "test", "non-zero parameters", "search")
 """None is the best so far, which may be that of the network before it was pruned."""
+HEAD_OF_TABLE1 = ("row", "n", "half", "printed", "end", "printed", "ticket", "test", "parameters")
+WHAT_TABLE1_HAS = (
+    "In percent. half, end: best validation accuracy up to half-time and to the end, which may be that of the network before it"
+    " was pruned; printed: the paper's, on CIFAR-10, n = 1; ticket: the best after the last prune; test: of the last weights;"
+    " parameters: those that are not zero."
+)
 
 
 def tell(path: Path, *, as_json: bool) -> None:
@@ -29,7 +33,8 @@ def tell(path: Path, *, as_json: bool) -> None:
         output.document(_document(results, said, findings, reason, path))
         return
     if results.kind == "table1":
-        output.result(_beside_the_printed(results))
+        output.result(table([_line_of_table1(results, row) for row in results.rows], head=HEAD_OF_TABLE1))
+        output.text(WHAT_TABLE1_HAS)
     else:
         output.result(table([_line(results, row) for row in results.rows], head=HEAD))
     output.result("", *(line(f"{verdict.claim}: {verdict.sentence}") for verdict in said))
@@ -44,27 +49,41 @@ def tell(path: Path, *, as_json: bool) -> None:
 
 
 def _line(results: "Results", row: "Row") -> tuple[str, ...]:
-    from lnas.report.spread import around, measured
+    from lnas.report.spread import measured
     from lnas.report.table import duration
 
-    accuracies = (measured(results, row.label, measure) for measure in ("ticket", "validation", "test"))
-    parameters, search = (measured(results, row.label, measure) for measure in ("parameters", "search_seconds"))
-    return (
-        row.label,
-        str(len(results.of(row.label))),
-        *("" if mean.n == 0 else f"{around(mean)} %{', all equal' if mean.equal else ''}" for mean in accuracies),
-        "" if parameters.mean is None else f"{parameters.mean:,.0f}",
-        "" if search.mean is None else duration(search.mean),
-    )
+    search = measured(results, row.label, "search_seconds").mean
+    accuracies = (_accuracy(results, row, measure) for measure in ("ticket", "validation", "test"))
+    return (*_begin(results, row), *accuracies, _parameters(results, row), "" if search is None else duration(search))
 
 
-def _beside_the_printed(results: "Results") -> "Table":
-    """The accuracies in percent as the report has them, with the columns of the paper's Table 1 beside ours."""
-    from lnas.report.sweep_table import accuracy_table
+def _line_of_table1(results: "Results", row: "Row") -> tuple[str, ...]:
+    from lnas.sweep.figures import percent
+    from lnas.sweep.hypothesis import recipe_of
+    from lnas.sweep.printed import printed
 
-    ours = accuracy_table(results)
-    head = [", ".join(filter(None, (column.title, column.note))) for column in ours.columns]
-    return table([(one.row.label, *(entry.text for entry in one.entries)) for one in ours.lines], head=("row", *head))
+    paper = printed(recipe_of(row), row.sparsity) if row.control is None else None
+    half, end = ("", "") if paper is None else (percent(paper.half), percent(paper.end))
+    ours = {measure: _accuracy(results, row, measure, unit="") for measure in ("half", "end", "ticket", "test")}
+    return (*_begin(results, row), ours["half"], half, ours["end"], end, ours["ticket"], ours["test"], _parameters(results, row))
+
+
+def _begin(results: "Results", row: "Row") -> tuple[str, str]:
+    return row.label, str(len(results.of(row.label)))
+
+
+def _accuracy(results: "Results", row: "Row", measure: str, *, unit: str = " %") -> str:
+    from lnas.report.spread import around, measured
+
+    mean = measured(results, row.label, measure)
+    return "" if mean.n == 0 else f"{around(mean)}{unit}{', all equal' if mean.equal else ''}"
+
+
+def _parameters(results: "Results", row: "Row") -> str:
+    from lnas.report.spread import measured
+
+    mean = measured(results, row.label, "parameters").mean
+    return "" if mean is None else f"{mean:,.0f}"
 
 
 def _document(results: "Results", said: Any, findings: Any, reason: str | None, path: Path) -> dict[str, object]:

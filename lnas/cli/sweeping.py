@@ -1,7 +1,6 @@
 """What `lnas sweep`, `lnas reproduce` and `lnas resume` share: the plan of a sweep, what it is checked for, and where it lies."""
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +57,7 @@ def carry_out(context: click.Context, request: Request, how: Mapping[str, Any]) 
     with executing(session, chosen) as executor:  # first: a cluster that does not answer is told before the rows are built
         plan, path, _ = _settled(session, request, chosen)
         directory = SweepDirectory.create(path, plan, config=toml.dump(_written(request, chosen, plan)))
-        run_what_is_left(session, executor, directory, plan, chosen, ends, command=_typed(session))
+        run_what_is_left(session, executor, directory, plan, chosen, ends, command=session.command)
 
 
 def go_on(session: Session, path: Path, ends: "Limits", *, as_json: bool) -> None:
@@ -80,15 +79,11 @@ def go_on(session: Session, path: Path, ends: "Limits", *, as_json: bool) -> Non
     except LnasError as error:
         raise ConfigError(f"{directory.status}: {error}") from None
     said = Call.said(status)
-    command, folder = (_typed(session), "") if said is None else (said.command, said.folder)
+    command, folder = (session.command, "") if said is None else (said.command, said.folder)
     if not os.path.isdir(folder):  # it came from another machine
         folder = ""
     with executing(session, chosen) as executor:
         run_what_is_left(session, executor, directory, plan, chosen, ends, command=command, folder=folder)
-
-
-def _typed(session: Session) -> str:
-    return shlex.join(("lnas", *session.arguments))
 
 
 def warn_of_unread(keys: Sequence[str], who: str) -> None:

@@ -60,7 +60,7 @@ def labels(results: Results) -> Iterator[Finding]:
 def twins(results: Results) -> Iterator[Finding]:
     """Two rows with the same weights are one configuration under two names, or came to the same network.
 
-    Two dense controls may have the same width, which is a whole number: that is noted.
+    A dense control may have the width of another, or of the row that prunes nothing, for widths are whole numbers: that is noted.
     """
     order = {row.label: place for place, row in enumerate(results.rows)}
     dense = {row.label for row in results.rows if row.control == "dense"}
@@ -76,7 +76,7 @@ def twins(results: Results) -> Iterator[Finding]:
             severity: Severity = "noted"
             why = "two configurations that came to one network"
             if first.config and not _differing(first, other, ()):
-                if {first.row, other.row} <= dense:
+                if {first.row, other.row} & dense:
                     why = "the width of both, a whole number, is the same"
                 else:
                     severity, why = "violated", "one configuration under two names"

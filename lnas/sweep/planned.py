@@ -117,10 +117,15 @@ class SweepPlan:
         for what, several in (("rows", labels), ("trials", names), ("seeds", self.seeds)):
             if not several or len(set(several)) < len(several):
                 raise ConfigError(f"no plan of a sweep: its {what} must be there, and each once")
-        rows, searches = {*labels}, {None, *self.searches}
+        if any(not row.recipe or not 0 <= (row.sparsity or 0.0) < 1 or row.of not in {None, *labels} for row in self.rows):
+            raise ConfigError("no plan of a sweep: a row has no recipe, a sparsity outside [0, 1), or is held against none")
+        runs = [(trial.row, trial.seed) for trial in self.trials]
+        if not {*runs} <= {(label, seed) for label in labels for seed in self.seeds} or len({*runs}) < len(runs):
+            raise ConfigError("no plan of a sweep: a trial must be of one of its rows and seeds, and the only one of both")
+        searches = {None, *self.searches}
         for trial in self.trials:
-            if trial.row not in rows or trial.seed not in self.seeds or trial.search not in searches:
-                raise ConfigError(f"no plan of a sweep: trial {trial.name} is of a row, a seed or a search that is not there")
+            if trial.search not in searches:
+                raise ConfigError(f"no plan of a sweep: trial {trial.name} has a search that is not there")
             if trial.epochs < 1 or not 0 <= trial.sparsity < 1:
                 raise ConfigError(f"no plan of a sweep: trial {trial.name} has no epochs, or a sparsity outside [0, 1)")
         if self.threads < 1 or self.kind not in ("sweep", "table1"):

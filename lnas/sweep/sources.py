@@ -3,7 +3,7 @@
 The order is that of a run: file < environment < command line.  What comes of it stands in sweep.toml, so that it says all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -62,8 +62,13 @@ class OfTable1:
     levels: Sequence[object] | None = None
 
     @classmethod
-    def read(cls, path: Path) -> "OfTable1":
+    def read(cls, path: Path, scales: Collection[str], fixed: Mapping[str, object]) -> "OfTable1":
         """That of the file at `path`.
+
+        Args:
+            path: of a file such as sweep.toml of a Table 1.
+            scales: those that there are.
+            fixed: keys that the table sets itself, and what to; a file may say the same.
 
         Raises:
             ConfigError: in one line with the file, and the key that is unknown or wrong.
@@ -75,12 +80,18 @@ class OfTable1:
             raise ConfigError(f"{path}: reproduce must be 'table1', not {shown(what)}")
         if not isinstance(scale, str | None):
             raise ConfigError(f"{path}: scale must be text, not {shown(scale)}")
+        if scale is not None and scale not in scales:
+            raise ConfigError(f"{path}: {UnknownNameError('scale', scale, scales)}")
         if not isinstance(levels, list | None):
             raise ConfigError(f"{path}: levels must be a list of fractions, not {shown(levels)}")
         how = {key: table.pop(key) for key in HOW if key in table}
+        for key in [key for key in fixed if key in table]:
+            if (value := table.pop(key)) != fixed[key]:
+                raise ConfigError(f"{path}: {key} cannot be {shown(value)}: table1 sets it itself; use lnas sweep for that")
         for key in table:
             if key not in READERS:
-                raise ConfigError(f"{path}: {UnknownNameError('key', key, [*READERS, *HOW, 'scale', 'levels'])}")
+                known = [*(key for key in READERS if key not in fixed), *HOW, "scale", "levels"]
+                raise ConfigError(f"{path}: {UnknownNameError('key', key, known)}")
         return cls(_plain_all(from_table(table, path).values), how, scale, levels)
 
 

@@ -73,7 +73,12 @@ def test_its_sweep_toml_makes_it_again_whatever_the_environment_was(lnas: Lnas, 
     [
         ('reproduce = "table2"', "reproduce must be 'table1', not 'table2'"),
         ("scale = 3", "scale must be text, not 3"),
+        ('scale = ""', "unknown scale ''"),
+        ('scale = "huge"', "unknown scale 'huge'"),
         ("levels = 0.5", "levels must be a list of fractions, not 0.5"),
+        ("seed = 3", "seed cannot be 3: table1 sets it itself"),
+        ('strategy = "random"', "strategy cannot be 'random': table1 sets it itself"),
+        ('cost = "x"', "cost cannot be 'x': table1 sets it itself"),
         ("levels = [2.0]", "levels must be a number in [0, 1), not 2.0"),
         ("epoch = 3", "unknown key 'epoch'; did you mean 'epochs'?"),
         ('epochs = ["5:10", "6:12"]', "epochs"),
@@ -84,6 +89,12 @@ def test_a_file_that_is_none_of_a_table(lnas: Lnas, text: str, words: str) -> No
     refused = lnas("reproduce", "table1", "--config", "mine.toml", "--dry-run")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith("lnas: error: mine.toml: ") and words in refused.stderr
+
+
+def test_a_scale_without_a_name_is_none(lnas: Lnas) -> None:
+    refused = lnas("reproduce", "table1", "--scale", "", "--dry-run")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("lnas: error: unknown scale ''")
 
 
 def test_half_of_the_training_is_at_the_end_of_an_epoch(lnas: Lnas) -> None:

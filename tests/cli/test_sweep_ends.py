@@ -37,7 +37,7 @@ def states(directory: str = "mine") -> dict[str, str]:
 
 
 def pictures(root: Path) -> None:
-    """Two classes of twelve pictures."""
+    """Two classes of 24 pictures."""
     from PIL import Image
 
     for shade, name in ((40, "dark"), (200, "light")):
@@ -187,6 +187,8 @@ def test_a_sweep_goes_on_in_the_folder_where_it_was_begun(lnas: Lnas, monkeypatc
     begun = lnas(*TWO, "--data", "folder,root=pictures,size=8", "--max-time", "0.001s")
     assert begun.exit_code == 0, begun.stderr
     monkeypatch.chdir("..")
+    stopped = lnas("resume", "here/mine", "--max-time", "0.001s")
+    assert stopped.stderr.endswith("to go on: lnas resume here/mine --max-time 0.001s\n")  # not what made it
     finished = lnas("resume", "here/mine")
     assert finished.exit_code == 0, finished.stderr
     assert set(states("here/mine").values()) == {"done"}

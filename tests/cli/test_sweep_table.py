@@ -55,6 +55,35 @@ def test_the_table_shows_what_the_ticket_had_and_not_what_was_pruned(
     assert "90.00" not in "".join(lines)
 
 
+def test_a_table_1_stands_beside_the_printed_one(
+    results: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    control = replace(ROWS[1], label="variant1 p=0.95 reinit", control="reinit", of="variant1 p=0.95")
+    made = replace(results, kind="table1", rows=(*ROWS, control))
+    monkeypatch.setattr("lnas.sweep.collect.collect", lambda path: made)
+    sweep_table.tell(Path("s"), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    parts = [[part.strip() for part in line.split("  ") if part.strip()] for line in lines]
+    assert parts[0] == list(sweep_table.HEAD_OF_TABLE1)
+    assert parts[2][:6] == ["baseline", "3", "80.00, all equal", "74.04", "80.00, all equal", "78.90"]
+    assert parts[3] == [
+        *("variant1 p=0.95", "3", "90.00, all equal", "66.58", "90.00, all equal", "46.43", "20.00, all equal", "11.00 ± 2.48"),
+        "1,001",
+    ]
+    assert parts[4] == ["variant1 p=0.95 reinit", "0"]  # the paper has no controls
+    assert sweep_table.WHAT_TABLE1_HAS in " ".join(lines)
+    sweep_table.tell(Path("s"), as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert document["printed"][1] == {
+        "recipe": "variant1",
+        "sparsity": 0.125,
+        "half": 0.6803,
+        "end": 0.7005,
+        "cost": 549_204_000,
+        "search_hours": 2.0,
+    }
+
+
 def test_a_verdict_is_one_line_behind_its_claim(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
     sweep_table.tell(Path("s"), as_json=False)
     lines = capsys.readouterr().out.splitlines()

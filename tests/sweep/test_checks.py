@@ -263,13 +263,14 @@ def test_two_configurations_may_come_to_one_network() -> None:
     assert "two configurations that came to one network" in finding.what
 
 
-def test_two_dense_controls_of_one_width_are_noted() -> None:
+def test_a_dense_control_of_the_width_of_another_or_of_the_baseline_is_noted() -> None:
     """Widths are whole numbers, so tickets of almost one size have the same dense network."""
-    rows = (ROWS[5], replace(ROWS[5], label="variant1 p=0.25 dense", sparsity=0.25, of="variant1 p=0.25"))
-    trials = tuple(replace(trial(ROWS[5], 0), row=row.label, digest="same") for row in rows)
-    [finding] = [one for one in check(Results("s", rows, trials)) if one.rule == "twins"]
-    assert (finding.severity, finding.where) == ("noted", "variant1 p=0.25 dense")
-    assert finding.what.endswith("with seed 0: the width of both, a whole number, is the same")
+    again = replace(ROWS[5], label="variant1 p=0.25 dense", sparsity=0.25, of="variant1 p=0.25")
+    for rows in ((ROWS[5], again), (ROWS[0], again)):
+        trials = tuple(replace(trial(rows[0], 0), row=row.label, digest="same") for row in rows)
+        [finding] = [one for one in check(Results("s", rows, trials)) if one.rule == "twins"]
+        assert (finding.severity, finding.where) == ("noted", "variant1 p=0.25 dense")
+        assert finding.what.endswith("with seed 0: the width of both, a whole number, is the same")
 
 
 def test_equal_weights_of_two_seeds_or_of_none_are_no_twins() -> None:

@@ -109,9 +109,11 @@ def test_other_files_that_nothing_wrote_are_as_if_they_were_not_there(sweep: Swe
 @pytest.mark.parametrize(
     ("keys", "value", "words"),
     [
-        (("trials", 0, "row"), "b", "trial a-seed0 is of a row, a seed or a search that is not there"),
-        (("trials", 0, "seed"), 1, "trial a-seed0 is of a row, a seed or a search that is not there"),
-        (("trials", 0, "search"), "k", "trial a-seed0 is of a row, a seed or a search that is not there"),
+        (("trials", 0, "row"), "b", "a trial must be of one of its rows and seeds, and the only one of both"),
+        (("trials", 0, "seed"), 1, "a trial must be of one of its rows and seeds, and the only one of both"),
+        (("trials", 0, "search"), "k", "trial a-seed0 has a search that is not there"),
+        (("rows", 0, "of"), "nothing", "a row has no recipe, a sparsity outside [0, 1), or is held against none"),
+        (("rows", 0, "sparsity"), 5.0, "a row has no recipe, a sparsity outside [0, 1), or is held against none"),
         (("trials", 0, "name"), "/somewhere/else", "name must be 1 to 100 of the letters"),
         (("trials", 0, "name"), "../../else", "name must be 1 to 100 of the letters"),
         (("trials", 0, "name"), "", "name must be 1 to 100 of the letters"),

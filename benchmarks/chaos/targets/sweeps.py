@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.chaos.targets.expected import refused
 from benchmarks.chaos.targets.files import folder
@@ -22,6 +23,7 @@ PLAN = SweepPlan(
     {"0123456789abcdef": 'recipe = "baseline"\n'},
     stopping="halving,eta=3",
 )
+ALONE = replace(PLAN, rows=ROWS[1:], trials=PLAN.trials[1:], searches={}, stopping=None, kind="table1", scale="tiny")
 STATUS = {"state": "running", "seconds": 3.5, "executor": "process", "workers": 2, "most_workers": 4, "command": "lnas sweep"}
 
 
@@ -55,7 +57,7 @@ def asked(data: bytes) -> None:
 def table1(data: bytes) -> None:
     """The file of a Table 1 is read or refused."""
     with folder({"sweep.toml": data}) as place, refused():
-        OfTable1.read(place / "sweep.toml")
+        OfTable1.read(place / "sweep.toml", ("tiny", "small"), {"seed": None, "strategy": "darts"})
 
 
 def _bytes(document: object) -> bytes:
@@ -63,7 +65,7 @@ def _bytes(document: object) -> bytes:
 
 
 TARGETS: Mapping[str, tuple[Callable[[bytes], None], Sequence[bytes]]] = {
-    "sweep-plan": (plan, (_bytes(PLAN.to_json()), _bytes({**PLAN.to_json(), "stopping": None, "searches": {"k": ""}}), b"{}")),
+    "sweep-plan": (plan, (_bytes(PLAN.to_json()), _bytes(ALONE.to_json()), b"{}")),
     "sweep-status": (status, (_bytes(STATUS), _bytes({**STATUS, "workers": None, "seconds": "nan"}), b"[]")),
     "sweep-file": (
         asked,
