@@ -41,7 +41,8 @@ def many():
 def one():
     click.echo("one")
 
-thing = "no command"
+def thing():
+    "No command."
 """
 
 
@@ -83,7 +84,7 @@ def test_a_command_that_fails_is_its_plugins(lnas) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("thing", "command thing of plugin greet (lnas-greet 0.3) is a str, not a click.Command"),
+        ("thing", "command thing of plugin greet (lnas-greet 0.3) is a function, not a click.Command"),
         ("lost", "command lost of plugin greet (lnas-greet 0.3) (lnas_greet_parts:lost) cannot be loaded: AttributeError: "),
     ],
 )
