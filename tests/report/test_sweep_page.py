@@ -304,6 +304,15 @@ def test_cells_beyond_a_limit_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> 
     assert html.count('<svg class="cell"') == 1 and html.count("Too large to draw.") == 1
 
 
+@pytest.mark.parametrize(
+    ("number", "words"), [(12, ""), (13, "1 more architecture is not drawn."), (15, "3 more architectures are not drawn.")]
+)
+def test_how_many_architectures_have_no_room_is_said(number: int, words: str) -> None:
+    html = render(sweep(rows(), 0), (), (), cells={f"row {index}": CELL for index in range(number)})
+    assert html.count('<svg class="cell"') == 12
+    assert words in Page(html).text and ("not drawn" in Page(html).text) == bool(words)
+
+
 def test_sixty_rows_of_ten_seeds_fit_a_small_file() -> None:
     many = tuple(
         Row(f"recipe{recipe} p={level / 15:.3f}", f"recipe{recipe}", level / 15) for recipe in range(4) for level in range(15)
