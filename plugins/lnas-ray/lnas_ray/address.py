@@ -71,7 +71,7 @@ def _looked(address: str) -> tuple[str, str]:
             return "", "RAY_ADDRESS says local"
         return (place, "") if _answers(place) else ("", f"what listens at {place} is not the head node of one")
     except Exception as error:  # of whatever type Ray has for it
-        return "", " ".join(str(error).split()) if address == RUNNING else f"{address}: {error}"
+        return "", " ".join(str(error).split())
 
 
 def _answers(place: str) -> bool:

@@ -80,7 +80,7 @@ def test_an_address_where_nobody_listens_is_refused() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{unused.getsockname()[1]}"
-        assert refused(place) == f"{place}: [Errno 111] Connection refused"
+        assert refused(place) == "[Errno 111] Connection refused"
 
 
 def test_a_server_that_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_a_server_that_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(services, "resolve_ip_for_localhost", lambda host: host)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"127.0.0.1:{silent.getsockname()[1]}"
-        assert refused(place) == f"{place}: timed out"
+        assert refused(place) == "timed out"
 
 
 def test_a_name_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
